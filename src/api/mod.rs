@@ -1,0 +1,47 @@
+//! The five kinds of `phasegate.dev/v1alpha1`: serde, schema and CEL (design §4).
+//!
+//! No behaviour, client or clock belongs here: what a value means is decided in `machine` and
+//! `review`, and done in `controller`.
+
+#![expect(unreachable_pub, reason = "the KubeSchema derive repeats each struct inside a private scope")]
+
+pub mod agent_task;
+pub mod common;
+pub mod decision;
+pub mod phase;
+pub mod repository;
+pub mod review_result;
+
+pub use agent_task::{AgentTask, AgentTaskSpec, AgentTaskStatus};
+pub use common::*;
+pub use decision::{Decision, DecisionSpec};
+pub use phase::{Phase, PhaseSpec, PhaseStatus};
+pub use repository::{Repository, RepositorySpec, RepositoryStatus};
+pub use review_result::{ReviewResult, ReviewResultSpec, ReviewResultStatus};
+
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{CustomResourceDefinition, JSON};
+use kube::CustomResourceExt;
+
+/// The CRDs of every kind, by file name, as they are checked in under `crds/`.
+pub fn crds() -> Vec<(&'static str, CustomResourceDefinition)> {
+    vec![
+        ("agenttasks.yaml", with_status_default(AgentTask::crd())),
+        ("decisions.yaml", Decision::crd()),
+        ("phases.yaml", with_status_default(Phase::crd())),
+        ("repositories.yaml", with_status_default(Repository::crd())),
+        ("reviewresults.yaml", with_status_default(ReviewResult::crd())),
+    ]
+}
+
+/// Gives every new object `status.observedGeneration: -1`, so that kstatus sees it as not yet
+/// observed from its first moment.
+fn with_status_default(mut crd: CustomResourceDefinition) -> CustomResourceDefinition {
+    let status = crd.spec.versions.iter_mut().filter_map(|version| {
+        version.schema.as_mut()?.open_api_v3_schema.as_mut()?.properties.as_mut()?.get_mut("status")
+    });
+    for schema in status {
+        schema.nullable = None;
+        schema.default = Some(JSON(serde_json::json!({ "observedGeneration": repository::unobserved() })));
+    }
+    crd
+}

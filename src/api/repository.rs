@@ -1,0 +1,204 @@
+//! `Repository`: where code lives and how it is judged. Platform teams own it by RBAC.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::common::{Check, LocalReference, Retry, Review};
+
+/// Where code lives and how it is judged.
+///
+/// Phases add checks and raise bars; they never lower one.
+#[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[kube(
+    group = "phasegate.dev",
+    version = "v1alpha1",
+    kind = "Repository",
+    plural = "repositories",
+    namespaced,
+    status = "RepositoryStatus",
+    derive = "PartialEq",
+    doc = "Where code lives and how it is judged: base branch, upstream, agents, checks and gate.",
+    shortname = "repo",
+    category = "phasegate",
+    printcolumn(name = "Ready", json_path = r#".status.conditions[?(@.type=="Ready")].status"#, type_ = "string"),
+    printcolumn(name = "Base", json_path = ".spec.baseBranch", type_ = "string"),
+    printcolumn(name = "Head", json_path = ".status.head", type_ = "string"),
+    printcolumn(name = "Message", json_path = ".status.message", type_ = "string", priority = 1),
+    printcolumn(name = "Age", json_path = ".metadata.creationTimestamp", type_ = "date"),
+    validation = Rule::new("self.metadata.name.size() <= 40 && self.metadata.name.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')").message("metadata.name: at most 40 characters, lower-case letters, digits and '-'"),
+)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("self.baseBranch == oldSelf.baseBranch").message("spec.baseBranch is immutable; make a new Repository"))]
+#[x_kube(validation = Rule::new("!has(self.budget)").message("spec.budget is not implemented in this version; remove it"))]
+#[x_kube(validation = Rule::new("!has(self.notify)").message("spec.notify is not implemented in this version; remove it"))]
+#[x_kube(validation = Rule::new("!has(self.agents) || !has(self.agents.reviewer)").message("spec.agents.reviewer is not implemented in this version; remove it"))]
+#[x_kube(validation = Rule::new("!has(self.upstream) || !has(self.upstream.credentialsSecretRef)").message("spec.upstream.credentialsSecretRef is not implemented in this version; use an upstream that can be read without credentials"))]
+#[x_kube(validation = Rule::new("!has(self.upstream) || self.upstream.deliver == 'None'").message("spec.upstream.deliver: Branch and Push are not implemented in this version; use None"))]
+pub struct RepositorySpec {
+    /// Branch that only passed phases reach.
+    #[serde(default = "RepositorySpec::default_base_branch")]
+    #[schemars(length(min = 1, max = 200), regex(pattern = r"^[A-Za-z0-9][A-Za-z0-9._/-]*$"))]
+    pub base_branch: String,
+    /// Where the code comes from. Without it the base branch starts with one empty commit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upstream: Option<Upstream>,
+    /// Who does the work.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agents: Option<Agents>,
+    /// Image for checks that name none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 512))]
+    pub image: Option<String>,
+    /// Checks that every phase must pass.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    pub checks: Vec<Check>,
+    /// What a review looks at and what a score must reach.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub review: Option<Review>,
+    /// Paths that only a person may change, as git pathspecs. CI configuration unless set.
+    #[serde(default = "RepositorySpec::default_protected_paths")]
+    #[schemars(length(max = 64), inner(length(min = 1, max = 512)))]
+    pub protected_paths: Vec<String>,
+    /// How failures are retried.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry: Option<Retry>,
+    /// Developer tasks of one phase that run at the same time.
+    #[serde(default = "RepositorySpec::default_parallelism")]
+    #[schemars(range(min = 1, max = 50))]
+    pub parallelism: i32,
+    /// Limit on what agents may cost. Not implemented in this version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget: Option<Budget>,
+    /// Where to send notifications. Not implemented in this version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notify: Option<Notify>,
+}
+
+impl RepositorySpec {
+    fn default_base_branch() -> String {
+        "main".to_owned()
+    }
+
+    fn default_protected_paths() -> Vec<String> {
+        [".github/", ".gitlab-ci.yml", ".gitlab/", ".circleci/", "Jenkinsfile", "acceptance/"]
+            .map(str::to_owned)
+            .to_vec()
+    }
+
+    fn default_parallelism() -> i32 {
+        3
+    }
+}
+
+/// The git server the code comes from.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Upstream {
+    /// Address, such as `https://example.com/team/app.git`. No user name or password in it.
+    #[schemars(length(min = 1, max = 1024), regex(pattern = r"^(https?|git)://[A-Za-z0-9.:_-]+/[^@\s]*$"))]
+    pub url: String,
+    /// Secret with the credentials. Not implemented in this version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credentials_secret_ref: Option<LocalReference>,
+    /// What leaves the cluster. Only `None` is implemented in this version.
+    #[serde(default)]
+    pub deliver: Deliver,
+}
+
+/// What leaves the cluster when a phase passes.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Deliver {
+    /// Nothing.
+    #[default]
+    None,
+    /// A branch for a person to merge.
+    Branch,
+    /// The base branch and the tags.
+    Push,
+}
+
+/// Which pods do the work.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Agents {
+    /// The developer (Klein).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub developer: Option<AgentProfile>,
+    /// The reviewer. Not implemented in this version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reviewer: Option<AgentProfile>,
+}
+
+/// An agent's pod.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct AgentProfile {
+    /// A core/v1 `PodTemplate` of this namespace with a container `agent` that has a `command`.
+    pub pod_template_ref: LocalReference,
+}
+
+/// Limit on what agents may cost.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Budget {
+    /// Tokens that one phase may use.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub tokens_per_phase: Option<i64>,
+}
+
+/// Where notifications go.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Notify {
+    /// Address that receives a POST.
+    #[schemars(length(min = 1, max = 1024))]
+    pub url: String,
+}
+
+/// What is known of a Repository.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct RepositoryStatus {
+    /// Generation this status speaks of; -1 before the first look.
+    #[serde(default = "super::repository::unobserved")]
+    pub observed_generation: i64,
+    /// Head of the base branch, as far as it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub head: Option<String>,
+    /// Name of the last Sync task.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 253))]
+    pub sync_task: Option<String>,
+    /// What the Repository waits for or lacks.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = 1024))]
+    pub message: String,
+    /// Ready, Reconciling, Stalled.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
+    pub conditions: Vec<Condition>,
+}
+
+impl Default for RepositoryStatus {
+    fn default() -> Self {
+        Self {
+            observed_generation: unobserved(),
+            head: None,
+            sync_task: None,
+            message: String::new(),
+            conditions: Vec::new(),
+        }
+    }
+}
+
+/// `observedGeneration` before the first look.
+pub(crate) fn unobserved() -> i64 {
+    -1
+}

@@ -1,0 +1,68 @@
+//! The command line: one binary, one subcommand per part (design §3).
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{Parser, Subcommand};
+
+use crate::api;
+
+/// Delivers software in gated phases: agents work in Jobs, evidence is scored, only what passes is merged.
+#[derive(Debug, Parser)]
+#[command(name = "phasegate", version)]
+pub struct Cli {
+    /// What to run.
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Write the CustomResourceDefinitions, one file each.
+    Crds {
+        /// Folder to write into; it must exist.
+        #[arg(long, default_value = "crds")]
+        output: PathBuf,
+    },
+}
+
+/// Why the program ended badly.
+#[derive(Debug, thiserror::Error)]
+enum Error {
+    #[error("failed to render {file}: {source}")]
+    Render { file: &'static str, source: serde_yaml::Error },
+    #[error("failed to write {path}: {source}")]
+    Write { path: PathBuf, source: std::io::Error },
+}
+
+/// Parses the arguments and runs what they ask for.
+pub fn run() -> ExitCode {
+    let cli = Cli::parse();
+    match dispatch(cli.command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!(%error, "ended");
+            report(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "the last word of a command line program")]
+fn report(error: &Error) {
+    eprintln!("phasegate: {error}");
+}
+
+fn dispatch(command: Command) -> Result<(), Error> {
+    match command {
+        Command::Crds { output } => write_crds(&output),
+    }
+}
+
+fn write_crds(output: &std::path::Path) -> Result<(), Error> {
+    for (file, crd) in api::crds() {
+        let yaml = serde_yaml::to_string(&crd).map_err(|source| Error::Render { file, source })?;
+        let path = output.join(file);
+        std::fs::write(&path, yaml).map_err(|source| Error::Write { path, source })?;
+    }
+    Ok(())
+}

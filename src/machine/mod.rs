@@ -1,0 +1,1 @@
+//! PURE. What to do next, decided from a snapshot: no clock, client or async (design §10).

@@ -1,0 +1,1 @@
+//! MCP for agents, people and tools (design §9).

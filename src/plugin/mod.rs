@@ -1,0 +1,1 @@
+//! `kubectl phasegate`: approve, why and the like, for people.

@@ -1,0 +1,1 @@
+//! PURE. From evidence to a verdict: rubric, report facts, findings, score (design §7).
