@@ -141,7 +141,10 @@ remove_folders() {
     rm -f "${socket#unix://}"
   done
   rmdir /run/containerd/s /run/containerd 2> /dev/null || true
-  rm -f /var/lib/cni/results/phasegate-* 
+  # CNI plugins keep results by sandbox, beside those of other networks.
+  for file in "$STATE"/containerd/root/io.containerd.grpc.v1.cri/sandboxes/*; do
+    rm -f /var/lib/cni/results/*-"${file##*/}"-*
+  done
   rmdir /var/lib/cni/results /var/lib/cni 2> /dev/null || true
   # The kubelet puts its device socket and its links to logs at fixed places.
   find /var/log/containers -lname "$STATE/*" -delete 2> /dev/null || true

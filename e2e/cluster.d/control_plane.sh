@@ -59,7 +59,8 @@ start_control_plane() {
   await_daemon kube-apiserver kubectl_admin get --raw /readyz || component_failed kube-apiserver
   alive kube-controller-manager || daemon kube-controller-manager "$bin/kube-controller-manager" \
     --kubeconfig "$pki/controller-manager.kubeconfig" --bind-address 127.0.0.1 --leader-elect=false \
-    --use-service-account-credentials --service-account-private-key-file "$pki/service-accounts.key" \
+    --flex-volume-plugin-dir "$STATE/volume-plugins" --use-service-account-credentials \
+    --service-account-private-key-file "$pki/service-accounts.key" \
     --root-ca-file "$pki/ca.crt" --cluster-signing-cert-file "$pki/ca.crt" --cluster-signing-key-file "$pki/ca.key"
   alive kube-scheduler || daemon kube-scheduler "$bin/kube-scheduler" --kubeconfig "$pki/scheduler.kubeconfig" \
     --bind-address 127.0.0.1 --leader-elect=false

@@ -2,7 +2,7 @@
 # Images made without a registry: pause and coredns for the cluster, debian:bookworm-slim to build upon.
 
 # A storage of its own: its debian:bookworm-slim must not stand in for the real one in other builds of this machine.
-builder() { buildah --root "$CACHE/containers" --runroot "${TMPDIR:-/tmp}/phasegate-buildah" "$@"; }
+builder() { buildah --root "$CACHE/containers" --runroot /run/phasegate-buildah "$@"; }
 
 pause_key() { key_of "$PARTS/images/pause/pause.c" "$PARTS/images/pause/Dockerfile"; }
 coredns_key() { key_of "$PARTS/images/coredns/Dockerfile" "$(component_dir coredns)"; }
