@@ -4,6 +4,7 @@
 //! `review`, and done in `controller`.
 
 #![expect(unreachable_pub, reason = "the KubeSchema derive repeats each struct inside a private scope")]
+#![expect(clippy::duplicated_attributes, reason = "each printer column repeats its keys")]
 
 pub mod agent_task;
 pub mod common;
