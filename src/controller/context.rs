@@ -1,0 +1,125 @@
+//! What every reconciler is given: the client, the caches, the configuration, and the record of
+//! its own writes. Nothing that decides belongs here.
+
+use std::{collections::HashMap, sync::Mutex};
+
+use k8s_openapi::api::{
+    batch::v1::Job,
+    core::v1::{Pod, PodTemplate},
+};
+use kube::{
+    Client, Resource,
+    api::ObjectMeta,
+    runtime::{events::Recorder, reflector::Store},
+};
+
+use crate::{
+    api::{AgentTask, Decision, Phase, Repository, ReviewResult},
+    controller::config::OperatorConfig,
+};
+
+/// Field manager of everything the operator writes.
+pub const FIELD_MANAGER: &str = "phasegate";
+
+/// What every reconciler is given.
+pub struct Context {
+    /// Client of the API server, with a timeout on every request.
+    pub client: Client,
+    /// Caches, fed by one watch each.
+    pub stores: Stores,
+    /// Configuration.
+    pub config: OperatorConfig,
+    /// Publishes Events.
+    pub recorder: Recorder,
+    /// The operator's own last writes.
+    pub own_writes: OwnWrites,
+}
+
+/// Caches of everything that is observed. Reads go here, never to the API server.
+#[derive(Clone)]
+pub struct Stores {
+    /// Repositories.
+    pub repositories: Store<Repository>,
+    /// Phases.
+    pub phases: Store<Phase>,
+    /// AgentTasks.
+    pub tasks: Store<AgentTask>,
+    /// ReviewResults.
+    pub reviews: Store<ReviewResult>,
+    /// Decisions.
+    pub decisions: Store<Decision>,
+    /// Jobs of ours.
+    pub jobs: Store<Job>,
+    /// Pods of those Jobs.
+    pub pods: Store<Pod>,
+    /// PodTemplates: the agents' profiles.
+    pub pod_templates: Store<PodTemplate>,
+}
+
+/// The operator's own last write of each object, so that a stale cache does not act: a reconciler
+/// waits until its cache has passed its own last write of that object (design §10).
+///
+/// Resource versions are compared as numbers, as KEP-5504 allows.
+#[derive(Debug, Default)]
+pub struct OwnWrites(Mutex<HashMap<String, u64>>);
+
+impl OwnWrites {
+    /// Remembers a write by what the API server answered.
+    pub fn record(&self, written: &ObjectMeta) {
+        let (Some(uid), Some(version)) = (written.uid.clone(), version(written)) else { return };
+        let mut writes = self.lock();
+        let last = writes.entry(uid).or_default();
+        *last = version.max(*last);
+    }
+
+    /// Whether the cached object is older than the operator's own last write of it. Once the
+    /// cache has caught up, the record is dropped.
+    pub fn is_stale(&self, cached: &impl Resource) -> bool {
+        let meta = cached.meta();
+        let (Some(uid), Some(version)) = (meta.uid.as_ref(), version(meta)) else { return false };
+        let mut writes = self.lock();
+        match writes.get(uid) {
+            Some(last) if version < *last => true,
+            Some(_) => {
+                writes.remove(uid);
+                false
+            }
+            None => false,
+        }
+    }
+
+    /// Forgets an object that is gone.
+    pub fn forget(&self, uid: &str) {
+        self.lock().remove(uid);
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, u64>> {
+        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+fn version(meta: &ObjectMeta) -> Option<u64> {
+    meta.resource_version.as_ref()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pod(version: &str) -> Pod {
+        let metadata =
+            ObjectMeta { uid: Some("u".into()), resource_version: Some(version.into()), ..ObjectMeta::default() };
+        Pod { metadata, ..Pod::default() }
+    }
+
+    #[test]
+    fn a_cache_behind_the_last_own_write_is_stale_until_it_has_caught_up() {
+        let writes = OwnWrites::default();
+        assert!(!writes.is_stale(&pod("5")), "nothing was written yet");
+        writes.record(&pod("10").metadata);
+        writes.record(&pod("8").metadata);
+        assert!(writes.is_stale(&pod("9")));
+        assert!(!writes.is_stale(&pod("10")));
+        assert!(!writes.is_stale(&pod("9")), "the record is dropped once the cache has caught up");
+    }
+}
