@@ -1,0 +1,1 @@
+"""Alicia, a home assistant made of small services that speak MQTT."""
