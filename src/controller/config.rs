@@ -14,18 +14,10 @@ pub struct OperatorConfig {
     #[arg(long, env = "PHASEGATE_POD_NAME", default_value = "phasegate-0")]
     pub pod_name: String,
     /// Address of the operator as task pods see it.
-    #[arg(
-        long,
-        env = "PHASEGATE_OPERATOR_URL",
-        default_value = "http://phasegate.phasegate.svc.cluster.local:4000"
-    )]
+    #[arg(long, env = "PHASEGATE_OPERATOR_URL", default_value = "http://phasegate.phasegate.svc.cluster.local:4000")]
     pub operator_url: String,
     /// Address of the git service, for the operator and for task pods.
-    #[arg(
-        long,
-        env = "PHASEGATE_GIT_URL",
-        default_value = "http://phasegate-git.phasegate.svc.cluster.local:8080"
-    )]
+    #[arg(long, env = "PHASEGATE_GIT_URL", default_value = "http://phasegate-git.phasegate.svc.cluster.local:8080")]
     pub git_url: String,
     /// File with the token (audience `phasegate-git`) that the operator shows to the git service.
     #[arg(long, env = "PHASEGATE_GIT_TOKEN_FILE", default_value = "/var/run/secrets/phasegate/token")]

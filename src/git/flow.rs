@@ -1,0 +1,327 @@
+//! PURE. The names of the flow: branches, tags and private references, how a branch joins, and what merge commits
+//! and tags say. The seed's sections "Branch Naming Convention", "Merge Strategy" and "Tag Management" are the source.
+//!
+//! No git, no clock, no IO: a name is computed from the Phase's spec and nothing else, so that a redo computes the same.
+
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
+use super::names::{InvalidName, RefName};
+pub use super::ops::MergeKind;
+
+/// Longest first line of a commit message, in characters.
+const MAX_TITLE: usize = 100;
+/// Longest description inside a milestone tag, in bytes.
+const MAX_SLUG: usize = 60;
+
+/// What a phase is known by in git: its number, or the name of a hotfix.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Line {
+    /// `spec.number`.
+    Phase(u32),
+    /// `spec.hotfix`.
+    Hotfix(String),
+}
+
+impl Line {
+    /// `phase-{N}-`, or `hotfix-{name}/`: what the names of its task branches start with. The slash keeps hotfix `a`
+    /// with task `b-c` apart from hotfix `a-b` with task `c`.
+    fn stem(&self) -> String {
+        match self {
+            Self::Phase(number) => format!("phase-{number}-"),
+            Self::Hotfix(name) => format!("hotfix-{name}/"),
+        }
+    }
+
+    /// Where the work comes together and is judged: `release/phase-{N}-v{version}`, or `hotfix/{name}`.
+    pub fn release_branch(&self, version: &str) -> Result<RefName, InvalidName> {
+        match self {
+            Self::Phase(number) => RefName::branch(&format!("release/phase-{number}-v{version}")),
+            Self::Hotfix(name) => RefName::branch(&format!("hotfix/{name}")),
+        }
+    }
+
+    /// Where a task of the first attempt works: `feature/phase-{N}-{task}`.
+    pub fn feature_branch(&self, task: &str) -> Result<RefName, InvalidName> {
+        RefName::branch(&format!("feature/{}{task}", self.stem()))
+    }
+
+    /// Where the findings of review `review` are mended: `bugfix/phase-{N}-review-{n}`.
+    pub fn bugfix_branch(&self, review: u32) -> Result<RefName, InvalidName> {
+        RefName::branch(&format!("bugfix/{}review-{review}", self.stem()))
+    }
+
+    /// Holds the key of the phase that owns the number: `refs/phasegate/claims/phase-{N}`.
+    pub fn claim(&self) -> Result<RefName, InvalidName> {
+        let holder = match self {
+            Self::Phase(number) => format!("phase-{number}"),
+            Self::Hotfix(name) => format!("hotfix-{name}"),
+        };
+        RefName::new(format!("refs/phasegate/claims/{holder}"))
+    }
+
+    /// Completes the phase: `phase-{N}-v{version}`. A hotfix has no number; its version is a release: `release-v{version}`.
+    pub fn completion_tag(&self, version: &str) -> Result<RefName, InvalidName> {
+        match self {
+            Self::Phase(number) => RefName::tag(&format!("phase-{number}-v{version}")),
+            Self::Hotfix(_) => release_tag(version),
+        }
+    }
+
+    /// What to archive when the phase is gone, as `ArchiveRefs` takes it: its release branches of all versions, its task
+    /// branches and its claim.
+    pub fn owned(&self) -> Result<Vec<RefName>, InvalidName> {
+        let stem = self.stem();
+        let stem = stem.trim_end_matches('/');
+        let release = match self {
+            Self::Phase(number) => format!("release/phase-{number}-"),
+            Self::Hotfix(name) => format!("hotfix/{name}"),
+        };
+        Ok(vec![
+            RefName::branch(&release)?,
+            RefName::branch(&format!("feature/{stem}"))?,
+            RefName::branch(&format!("bugfix/{stem}"))?,
+            self.claim()?,
+        ])
+    }
+
+    /// In words: `phase 3`, `hotfix login`.
+    pub fn title(&self) -> String {
+        match self {
+            Self::Phase(number) => format!("phase {number}"),
+            Self::Hotfix(name) => format!("hotfix {name}"),
+        }
+    }
+}
+
+/// `release-v{version}`.
+pub fn release_tag(version: &str) -> Result<RefName, InvalidName> {
+    RefName::tag(&format!("release-v{version}"))
+}
+
+/// `milestone-{description}-v{version}`; the description is made into a slug, so that people may write words.
+pub fn milestone_tag(description: &str, version: &str) -> Result<RefName, InvalidName> {
+    let slug = slug(description);
+    if slug.is_empty() {
+        return Err(InvalidName::new("milestone", description, "it needs at least one letter or digit of ASCII"));
+    }
+    RefName::tag(&format!("milestone-{slug}-v{version}"))
+}
+
+/// Work that ended without a submission: `refs/phasegate/wip/{task uid}/{run}`.
+pub fn wip(task_uid: &str, run: u32) -> Result<RefName, InvalidName> {
+    RefName::new(format!("refs/phasegate/wip/{task_uid}/{run}"))
+}
+
+/// Reports and transcripts of a run: `refs/phasegate/logs/{task uid}/{run}`.
+pub fn logs(task_uid: &str, run: u32) -> Result<RefName, InvalidName> {
+    RefName::new(format!("refs/phasegate/logs/{task_uid}/{run}"))
+}
+
+/// Where a reference goes whose owner is gone: `refs/phasegate/archive/{uid}/{rest of its name}`.
+pub fn archived(owner_uid: &str, name: &RefName) -> Result<RefName, InvalidName> {
+    let full = name.as_str();
+    let rest = full.strip_prefix("refs/phasegate/").or_else(|| full.strip_prefix("refs/")).unwrap_or(full);
+    RefName::new(format!("refs/phasegate/archive/{owner_uid}/{rest}"))
+}
+
+/// The upstream's copy of a branch: `refs/upstream/heads/{branch}`.
+pub fn upstream_of(branch: &RefName) -> Result<RefName, InvalidName> {
+    RefName::new(format!("refs/upstream/heads/{}", branch.short()))
+}
+
+/// How a branch joins: features are squashed, everything else is merged (seed, Merge Strategy).
+pub fn merge_kind(branch: &RefName) -> MergeKind {
+    if branch.short().starts_with("feature/") { MergeKind::Squash } else { MergeKind::Merge }
+}
+
+/// Whether a branch belongs to the flow, so that its owner can be gone (the base branch never is).
+pub fn is_flow_branch(name: &RefName) -> bool {
+    let flow = ["feature/", "bugfix/", "hotfix/", "release/"];
+    name.as_str().strip_prefix("refs/heads/").is_some_and(|short| flow.iter().any(|kind| short.starts_with(kind)))
+}
+
+/// First line for a task's integration: what the task is called, or how its branch joined.
+pub fn integration_title(branch: &RefName, description: &str) -> String {
+    match merge_kind(branch) {
+        MergeKind::Squash => title(&format!("{}: {description}", branch.short().trim_start_matches("feature/"))),
+        MergeKind::Merge => title(&format!("Merge {}: {description}", branch.short())),
+    }
+}
+
+/// First line when the base branch comes into the release branch.
+pub fn base_title(base: &RefName, release: &RefName) -> String {
+    title(&format!("Merge {} into {}", base.short(), release.short()))
+}
+
+/// First line of the merge commit that completes a phase.
+pub fn completion_title(line: &Line, version: &str, objective: &str) -> String {
+    let head = format!("Merge {} v{version}", line.title());
+    if objective.trim().is_empty() { title(&head) } else { title(&format!("{head}: {objective}")) }
+}
+
+/// Message of an annotated tag.
+pub fn tag_message(line: &Line, version: &str, phase: &str, score: Option<&str>) -> String {
+    let first = format!("{} v{version}", line.title());
+    match score {
+        Some(score) => format!("{first}\n\nPhase {phase} passed its gate with {score}.\n"),
+        None => format!("{first}\n\nPhase {phase} passed its gate.\n"),
+    }
+}
+
+/// One line, cut at a word where there is one.
+fn title(text: &str) -> String {
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    if line.chars().count() <= MAX_TITLE {
+        return line;
+    }
+    let cut: String = line.chars().take(MAX_TITLE - 1).collect();
+    let kept = cut.rfind(' ').filter(|&at| at > MAX_TITLE / 2).map_or(cut.as_str(), |at| &cut[..at]);
+    format!("{kept}…")
+}
+
+/// Lower case, everything but ASCII letters and digits becomes one dash.
+fn slug(text: &str) -> String {
+    let mut out = String::new();
+    for c in text.chars().flat_map(char::to_lowercase) {
+        if c.is_ascii_alphanumeric() {
+            out.push(c);
+        } else if !out.is_empty() && !out.ends_with('-') {
+            out.push('-');
+        }
+        if out.len() >= MAX_SLUG {
+            break;
+        }
+    }
+    out.trim_end_matches('-').to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    fn phase() -> Line {
+        Line::Phase(3)
+    }
+
+    fn hotfix() -> Line {
+        Line::Hotfix("login".to_owned())
+    }
+
+    #[rstest]
+    #[case::feature(phase().feature_branch("mqtt-broker"), "refs/heads/feature/phase-3-mqtt-broker")]
+    #[case::bugfix(phase().bugfix_branch(2), "refs/heads/bugfix/phase-3-review-2")]
+    #[case::hotfix(hotfix().release_branch("1.0.1"), "refs/heads/hotfix/login")]
+    #[case::release(phase().release_branch("1.2.0"), "refs/heads/release/phase-3-v1.2.0")]
+    #[case::completion(phase().completion_tag("1.2.0"), "refs/tags/phase-3-v1.2.0")]
+    #[case::milestone(milestone_tag("Voice Pipeline!", "1.2.0"), "refs/tags/milestone-voice-pipeline-v1.2.0")]
+    #[case::release_tag(release_tag("1.2.0"), "refs/tags/release-v1.2.0")]
+    #[case::hotfix_feature(hotfix().feature_branch("fix"), "refs/heads/feature/hotfix-login/fix")]
+    #[case::hotfix_bugfix(hotfix().bugfix_branch(1), "refs/heads/bugfix/hotfix-login/review-1")]
+    #[case::hotfix_tag(hotfix().completion_tag("1.2.1"), "refs/tags/release-v1.2.1")]
+    #[case::claim(phase().claim(), "refs/phasegate/claims/phase-3")]
+    #[case::hotfix_claim(hotfix().claim(), "refs/phasegate/claims/hotfix-login")]
+    #[case::wip(wip("u-1", 2), "refs/phasegate/wip/u-1/2")]
+    #[case::logs(logs("u-1", 2), "refs/phasegate/logs/u-1/2")]
+    #[case::archive(
+        archived("u-1", &RefName::branch("feature/phase-3-a").unwrap()),
+        "refs/phasegate/archive/u-1/heads/feature/phase-3-a"
+    )]
+    #[case::archived_claim(archived("u-1", &phase().claim().unwrap()), "refs/phasegate/archive/u-1/claims/phase-3")]
+    #[case::upstream(upstream_of(&RefName::branch("main").unwrap()), "refs/upstream/heads/main")]
+    fn every_name_is_the_seeds(#[case] name: Result<RefName, InvalidName>, #[case] expected: &str) {
+        assert_eq!(name.unwrap().as_str(), expected);
+    }
+
+    #[rstest]
+    #[case("feature/phase-3-mqtt", MergeKind::Squash)]
+    #[case("bugfix/phase-3-review-1", MergeKind::Merge)]
+    #[case("hotfix/login", MergeKind::Merge)]
+    #[case("release/phase-3-v1.0.0", MergeKind::Merge)]
+    fn features_are_squashed_and_the_rest_is_merged(#[case] branch: &str, #[case] kind: MergeKind) {
+        assert_eq!(merge_kind(&RefName::branch(branch).unwrap()), kind);
+    }
+
+    #[rstest]
+    #[case("refs/heads/feature/phase-1-a", true)]
+    #[case("refs/heads/bugfix/phase-1-review-1", true)]
+    #[case("refs/heads/hotfix/login", true)]
+    #[case("refs/heads/release/phase-1-v1", true)]
+    #[case("refs/heads/main", false)]
+    #[case("refs/heads/features/x", false)]
+    #[case("refs/tags/feature/x", false)]
+    #[case("refs/notes/phasegate", false)]
+    fn the_base_branch_is_no_branch_of_the_flow(#[case] name: &str, #[case] flow: bool) {
+        assert_eq!(is_flow_branch(&RefName::new(name).unwrap()), flow);
+    }
+
+    #[rstest]
+    #[case(phase().release_branch("1..0"))]
+    #[case(phase().completion_tag("1 0"))]
+    #[case(phase().feature_branch("a:b"))]
+    #[case(milestone_tag("!!!", "1.0.0"))]
+    fn a_name_git_would_refuse_is_refused_here(#[case] name: Result<RefName, InvalidName>) {
+        assert!(name.is_err());
+    }
+
+    #[test]
+    fn what_a_phase_owns_is_named_by_prefixes_that_touch_no_other_phase() {
+        let names = |line: Line| line.owned().unwrap().into_iter().map(String::from).collect::<Vec<_>>();
+        assert_eq!(
+            names(Line::Phase(1)),
+            [
+                "refs/heads/release/phase-1-",
+                "refs/heads/feature/phase-1-",
+                "refs/heads/bugfix/phase-1-",
+                "refs/phasegate/claims/phase-1"
+            ]
+        );
+        assert_eq!(
+            names(hotfix()),
+            [
+                "refs/heads/hotfix/login",
+                "refs/heads/feature/hotfix-login",
+                "refs/heads/bugfix/hotfix-login",
+                "refs/phasegate/claims/hotfix-login"
+            ]
+        );
+    }
+
+    #[test]
+    fn merge_and_tag_messages_say_what_happened() {
+        let branch = |name| RefName::branch(name).unwrap();
+        assert_eq!(
+            integration_title(&branch("feature/phase-3-mqtt"), "Set up the\nbroker"),
+            "phase-3-mqtt: Set up the broker"
+        );
+        assert_eq!(
+            integration_title(&branch("bugfix/phase-3-review-1"), "address findings"),
+            "Merge bugfix/phase-3-review-1: address findings"
+        );
+        assert_eq!(
+            base_title(&branch("main"), &branch("release/phase-3-v1.0.0")),
+            "Merge main into release/phase-3-v1.0.0"
+        );
+        assert_eq!(completion_title(&phase(), "1.0.0", "Devices"), "Merge phase 3 v1.0.0: Devices");
+        assert_eq!(completion_title(&hotfix(), "1.0.1", " "), "Merge hotfix login v1.0.1");
+        assert_eq!(
+            tag_message(&phase(), "1.0.0", "alicia-3", Some("9.61")),
+            "phase 3 v1.0.0\n\nPhase alicia-3 passed its gate with 9.61.\n"
+        );
+    }
+
+    #[test]
+    fn a_long_title_is_cut_at_a_word() {
+        let cut = completion_title(&phase(), "1.0.0", &"Wörter ".repeat(40));
+        assert!(cut.chars().count() <= MAX_TITLE, "{cut}");
+        assert!(cut.ends_with("Wörter…"), "{cut}");
+    }
+
+    #[test]
+    fn a_slug_of_a_slug_is_the_same_slug() {
+        for text in ["Voice Pipeline", "a--b", "--x--", &"long ".repeat(50)] {
+            assert_eq!(slug(&slug(text)), slug(text));
+        }
+    }
+}
