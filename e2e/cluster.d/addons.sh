@@ -2,9 +2,9 @@
 # What runs in the cluster from the start, and when the cluster counts as ready.
 
 apply_addons() {
-  local forward=''
-  # Without a resolver outside, CoreDNS would refuse to start on an empty list.
-  ! grep -q nameserver "$STATE/resolv.conf" || forward='forward . /etc/resolv.conf'
+  local forward='forward . /etc/resolv.conf'
+  # CoreDNS refuses to start on an empty list.
+  grep -q nameserver "$STATE/resolv.conf" || forward='template ANY ANY . { rcode NXDOMAIN }'
   sed -e "s|@DNS_IP@|$DNS_IP|" -e "s|@COREDNS_IMAGE@|localhost/coredns:$(coredns_key)|" -e "s|@FORWARD@|$forward|" \
     "$PARTS/manifests/cluster.yaml" | kubectl_admin apply --server-side --force-conflicts -f - > "$STATE/log/addons.log" 2>&1 \
     || die "the cluster's own manifests were refused; see $STATE/log/addons.log"

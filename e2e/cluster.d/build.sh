@@ -80,21 +80,31 @@ compile() {
   esac
 }
 
-# Builds what is missing. The folder appears under its final name only when whole.
+# locked COMMAND...: one build into the cache at a time, whoever asks for it.
+locked() {
+  local lock
+  mkdir -p "$CACHE"
+  exec {lock}< "$CACHE"
+  flock "$lock"
+  "$@"
+  exec {lock}<&-
+}
+
 build_components() {
-  local component target lock
-  mkdir -p "$CACHE/bin"
+  local component
   for component in "$@"; do
-    target=$(component_dir "$component")
-    [ ! -d "$target" ] || continue
-    exec {lock}< "$CACHE/bin"
-    flock "$lock"
-    if [ ! -d "$target" ]; then
-      step "building $component" compile "$target.part" "$component"
-      mv "$target.part" "$target"
-    fi
-    exec {lock}<&-
+    [ -d "$(component_dir "$component")" ] || locked build_component "$component"
   done
+}
+
+# The folder appears under its final name only when whole.
+build_component() {
+  local target
+  target=$(component_dir "$1")
+  if [ ! -d "$target" ]; then
+    step "building $1" compile "$target.part" "$1"
+    mv "$target.part" "$target"
+  fi
 }
 
 build_all() {

@@ -1,8 +1,13 @@
 # shellcheck shell=bash
 # Removes a cluster in any condition: running, half started, or killed outright.
 
+# The folder is removed whole, so it must be one that this program made.
+readonly MARK=.phasegate-cluster
+
 # What cannot be removed must not keep the rest from being removed.
 clean_remains() {
+  [ ! -d "$STATE" ] || [ -e "$STATE/$MARK" ] || rmdir "$STATE" 2> /dev/null \
+    || die "$STATE holds something else; set PHASEGATE_STATE to a folder that may be removed"
   (set +e; remove_everything)
   [ ! -e "$STATE" ] || die "$STATE could not be removed; a mount or a process holds it"
 }

@@ -3,8 +3,7 @@
 
 prepare_state() {
   local pki=$STATE/pki names="DNS:localhost,DNS:kubernetes,DNS:kubernetes.default,DNS:kubernetes.default.svc"
-  (umask 077 && mkdir -p "$STATE")
-  (umask 077 && mkdir -p "$pki")
+  (umask 077 && mkdir -p "$STATE" && touch "$STATE/$MARK" && mkdir -p "$pki")
   new_ca "$pki"
   issue "$pki" apiserver /CN=kube-apiserver \
     "$names,DNS:kubernetes.default.svc.cluster.local,IP:127.0.0.1,IP:$SERVICE_IP,IP:$NODE_IP"

@@ -17,7 +17,7 @@ build_system_images() {
 # build_archive NAME KEY COMMAND: the command leaves what the Dockerfile adds in the current folder.
 build_archive() {
   local archive=$CACHE/images/$1-$2.tar
-  [ -f "$archive" ] || step "building image $1" archive_image "$1" "$archive" "localhost/$1:$2" "$3"
+  [ -f "$archive" ] || locked step "building image $1" archive_image "$1" "$archive" "localhost/$1:$2" "$3"
 }
 
 archive_image() (
@@ -34,12 +34,13 @@ archive_image() (
   mv "$2.part" "$2"
 )
 
-ensure_base_image() {
-  local tag
-  tag=localhost/phasegate-base:$(base_key)
-  if ! builder inspect --type image "$tag" > /dev/null 2>&1; then
-    step "building image debian:bookworm-slim" base_image "$tag"
-  fi
+ensure_base_image() { has_base_image || locked build_base_image; }
+
+base_tag() { printf 'localhost/phasegate-base:%s\n' "$(base_key)"; }
+has_base_image() { builder inspect --type image "$(base_tag)" > /dev/null 2>&1; }
+
+build_base_image() {
+  has_base_image || step "building image debian:bookworm-slim" base_image "$(base_tag)"
 }
 
 base_image() (
@@ -47,6 +48,7 @@ base_image() (
   mkdir -p "$CACHE/images"
   rootfs=$CACHE/images/base-$(base_key).tar
   if [ ! -f "$rootfs" ]; then
+    # A name that ends in .tar is what makes an archive.
     mmdebstrap --variant=minbase --include="$BASE_PACKAGES" bookworm "$rootfs.part.tar"
     mv "$rootfs.part.tar" "$rootfs"
   fi

@@ -36,8 +36,12 @@ step() {
   local label=$1 log=$CACHE/logs/${1//[^a-z0-9]/-}.log start=$SECONDS shown=$SECONDS pid rc=0
   shift
   mkdir -p "$CACHE/logs"
+  # In a process group of its own, so that an interrupt can end all of it.
+  set -m
   "$@" > "$log" 2>&1 < /dev/null &
   pid=$!
+  set +m
+  trap 'kill -- "-$pid" 2> /dev/null; say ""; say "interrupted"; exit 130' INT TERM
   while kill -0 "$pid" 2> /dev/null; do
     sleep 0.5
     if [ -t 2 ]; then
@@ -48,6 +52,7 @@ step() {
     fi
   done
   wait "$pid" || rc=$?
+  trap - INT TERM
   [ ! -t 2 ] || printf '\r\033[K' >&2
   [ "$rc" = 0 ] || die "$label failed after $((SECONDS - start)) s; its output is in $log"
   say "$label: $((SECONDS - start)) s"
@@ -82,6 +87,7 @@ print_kubeconfig() {
 }
 
 print_env() {
+  [ -f "$STATE/admin.kubeconfig" ] || say "warning: the cluster is not up; run e2e/cluster up"
   printf 'export KUBECONFIG=%q\n' "$STATE/admin.kubeconfig"
   [ -n "$DEMO_CONTEXT" ] || printf 'export PATH=%q\n' "$(cli_path):$PATH"
 }
@@ -93,9 +99,17 @@ attach_context() {
   kubectl config get-contexts "$DEMO_CONTEXT" > /dev/null 2>&1 || die "kubectl knows no context '$DEMO_CONTEXT'"
   mkdir -p "$STATE"
   copy=$(umask 077 && mktemp "$STATE/admin.XXXXXX")
-  kubectl --context "$DEMO_CONTEXT" config view --minify --flatten --raw > "$copy"
+  if ! kubectl --context "$DEMO_CONTEXT" config view --minify --flatten --raw > "$copy"; then
+    rm -f "$copy"
+    die "context '$DEMO_CONTEXT' is incomplete"
+  fi
   mv "$copy" "$STATE/admin.kubeconfig"
   kubectl --kubeconfig "$STATE/admin.kubeconfig" get --raw /readyz --request-timeout=20s > /dev/null \
     || die "context '$DEMO_CONTEXT' does not answer"
   say "using context $DEMO_CONTEXT: eval \"\$(e2e/cluster env)\""
+}
+
+detach_context() {
+  rm -f "$STATE/admin.kubeconfig"
+  [ ! -d "$STATE" ] || rmdir --ignore-fail-on-non-empty "$STATE"
 }

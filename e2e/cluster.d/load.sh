@@ -42,7 +42,7 @@ load_into_context() {
   elif [ -n "${DEMO_REGISTRY:-}" ]; then
     push_to_registry "$1" "$DEMO_REGISTRY/${1#localhost/}"
   else
-    die "context $DEMO_CONTEXT cannot take images from this machine: set DEMO_REGISTRY to a registry that it pulls from"
+    die "context $DEMO_CONTEXT has to pull images from a registry: set DEMO_REGISTRY to one that this machine may push to (for a kind cluster, put kind on PATH instead)"
   fi
 }
 

@@ -150,12 +150,13 @@ EOF
 EOF
 }
 
-# Pods on this machine cannot reach a resolver on its loopback.
+# Pods cannot reach a resolver on the machine's loopback, so the first file that names another one counts.
 write_resolv_conf() {
   local file
   for file in /run/systemd/resolve/resolv.conf /etc/resolv.conf; do
-    [ ! -r "$file" ] || grep -E '^nameserver' "$file" | grep -vE '[[:space:]](127\.|::1)' | head -3 && break
-  done > "$STATE/resolv.conf" || true
+    awk '$1 == "nameserver" && $2 !~ /^(127\.|::1$)/ && count++ < 3' "$file" 2> /dev/null > "$STATE/resolv.conf" || true
+    [ ! -s "$STATE/resolv.conf" ] || break
+  done
 }
 
 write_kubelet_config() {
