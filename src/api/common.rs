@@ -396,6 +396,7 @@ pub struct Review {
     /// weights and the default floors.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub categories: Vec<Category>,
 }
 

@@ -99,6 +99,10 @@ pub struct RubricCategory {
     pub weight: i32,
     /// Score below which the gate refuses.
     pub floor: Decimal,
+    /// Counted by the Phase alone: the total must pass without it too, so that an easy category
+    /// cannot make up for the Repository's own.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub added: bool,
 }
 
 /// What one check said of the commit.

@@ -1,1 +1,20 @@
-//! PURE. From evidence to a verdict: rubric, report facts, findings, score (design §7).
+//! PURE. From evidence to a verdict (design §7): what a score must reach (`rubric`), what report
+//! files say (`evidence`), what a finding is (`findings`), and the judgement (`score`).
+//!
+//! No clock, client, async, randomness or environment belongs here, and nothing that reads or
+//! writes: bytes and specs come in, facts and judgements go out. Integers only.
+
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
+pub mod rubric;
+
+pub use rubric::{Gate, gate, gate_hash};
+
+/// Cuts a text to at most `max` characters, ending in `…` where something was cut. The API server
+/// counts characters too.
+fn cut(text: &str, max: usize) -> String {
+    if text.chars().nth(max).is_none() {
+        return text.to_owned();
+    }
+    text.chars().take(max.saturating_sub(1)).chain(['…']).collect()
+}
