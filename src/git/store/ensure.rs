@@ -1,0 +1,127 @@
+//! Brings a repository into being, and clears a volume after a crash.
+
+use std::{fs, path::Path};
+
+use super::{Execute, Repo, StoreError, commit, refs};
+use crate::git::{
+    command::Git,
+    flow,
+    names::RefName,
+    ops::{EnsureRepository, EnsureRepositoryAnswer, Signature},
+};
+
+/// Name of a repository that is being made.
+const UNFINISHED: &str = ".unfinished-";
+
+impl Execute for EnsureRepository {
+    const WRITES: bool = true;
+    const NEEDS_REPOSITORY: bool = false;
+
+    async fn execute(self, repo: &Repo) -> Result<EnsureRepositoryAnswer, StoreError> {
+        refs::require_base(&self.base)?;
+        if !repo.exists() {
+            create(repo).await?;
+        }
+        point_head(repo, &self.base).await?;
+        if let Some(base) = refs::find(repo, &self.base).await? {
+            return Ok(EnsureRepositoryAnswer::Ready { base });
+        }
+        let base = if self.upstream {
+            match refs::find(repo, &flow::upstream_of(&self.base)?).await? {
+                Some(base) => base,
+                None => return Ok(EnsureRepositoryAnswer::AwaitingUpstream),
+            }
+        } else {
+            first_commit(repo).await?
+        };
+        let mut transaction = refs::Transaction::default();
+        transaction.create(&self.base, base.as_str());
+        transaction.commit(repo).await?;
+        Ok(EnsureRepositoryAnswer::Ready { base })
+    }
+}
+
+/// The same in every repository: no files, no parent, a fixed date.
+async fn first_commit(repo: &Repo) -> Result<crate::git::names::CommitId, StoreError> {
+    let tree = commit::empty_tree(repo).await?;
+    let author =
+        Signature { name: "phasegate".to_owned(), email: "git@phasegate.dev".to_owned(), seconds: 946_684_800 };
+    commit::create(repo, &tree, &[], "Start of the base branch\n", &author).await
+}
+
+/// Makes it beside its place and renames it, so that a half-made one is never seen.
+async fn create(repo: &Repo) -> Result<(), StoreError> {
+    let parent = repo.dir.parent().unwrap_or(&repo.dir);
+    let unfinished = parent.join(format!("{UNFINISHED}{}", repo.id.name()));
+    tokio::fs::create_dir_all(parent).await.map_err(StoreError::io("create", parent))?;
+    if unfinished.exists() {
+        tokio::fs::remove_dir_all(&unfinished).await.map_err(StoreError::io("remove", &unfinished))?;
+    }
+    Git::new(&unfinished, "init").args(["--quiet", "--bare", "--template=", "--object-format=sha1"]).run().await?;
+    tokio::fs::rename(&unfinished, &repo.dir).await.map_err(StoreError::io("rename", &unfinished))?;
+    tracing::info!(repository = %repo.id, "created the repository");
+    Ok(())
+}
+
+/// Clones check out the base branch.
+async fn point_head(repo: &Repo, base: &RefName) -> Result<(), StoreError> {
+    let now = Git::new(&repo.dir, "symbolic-ref").args(["--quiet", "HEAD"]).answer().await?.text();
+    if now != base.as_str() {
+        Git::new(&repo.dir, "symbolic-ref").args(["HEAD", base.as_str()]).run().await?;
+    }
+    Ok(())
+}
+
+/// Removes half-made repositories, lock files and unfinished packs below `root`; the number of things removed. Only right
+/// while no git process works there.
+pub(super) fn sweep(root: &Path) -> Result<usize, StoreError> {
+    let mut cleared = 0;
+    for namespace in folders(root)? {
+        for repository in folders(&namespace)? {
+            let name = repository.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+            if name.starts_with(UNFINISHED) {
+                fs::remove_dir_all(&repository).map_err(StoreError::io("remove", &repository))?;
+                cleared += 1;
+            } else {
+                cleared += sweep_locks(&repository)?;
+            }
+        }
+    }
+    Ok(cleared)
+}
+
+/// Lock files at the top and below `refs`, and what `gc` and receiving leave in `objects`.
+fn sweep_locks(repository: &Path) -> Result<usize, StoreError> {
+    let mut cleared = 0;
+    let mut pending =
+        vec![(repository.to_owned(), false), (repository.join("refs"), true), (repository.join("objects"), false)];
+    while let Some((folder, deep)) = pending.pop() {
+        for path in entries(&folder)? {
+            let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+            let left = name.strip_suffix(".lock").is_some() || name == "gc.pid" || name.starts_with("tmp_objdir-");
+            if path.is_dir() && !left {
+                if deep {
+                    pending.push((path, true));
+                }
+            } else if left {
+                let removed = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+                removed.map_err(StoreError::io("remove", &path))?;
+                cleared += 1;
+            }
+        }
+    }
+    Ok(cleared)
+}
+
+fn folders(parent: &Path) -> Result<Vec<std::path::PathBuf>, StoreError> {
+    Ok(entries(parent)?.into_iter().filter(|path| path.is_dir() && !path.is_symlink()).collect())
+}
+
+fn entries(parent: &Path) -> Result<Vec<std::path::PathBuf>, StoreError> {
+    match fs::read_dir(parent) {
+        Ok(found) => found.map(|entry| entry.map(|entry| entry.path())).collect::<Result<_, _>>(),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(error),
+    }
+    .map_err(StoreError::io("read", parent))
+}

@@ -1,0 +1,81 @@
+//! Brings work, or the base branch, into a release branch.
+
+use super::{
+    Execute, Repo, StoreError, commit,
+    merge::{Joined, join},
+    refs,
+};
+use crate::git::{
+    names::{CommitId, RefName, Rev},
+    ops::{Integrate, IntegrateAnswer, IntegrateBase, IntegrateBaseAnswer, MergeKind},
+};
+
+impl Execute for Integrate {
+    const WRITES: bool = true;
+
+    async fn execute(self, repo: &Repo) -> Result<IntegrateAnswer, StoreError> {
+        refs::require_release(&self.release)?;
+        require_uid("taskUid", &self.task_uid)?;
+        let head = refs::require(repo, &Rev::Ref(self.release.clone())).await?;
+        let base = refs::require(repo, &Rev::Ref(self.base.clone())).await?;
+        let trailer = format!("Phasegate-Task: {}/{}", self.task_uid, self.run);
+        let done = commit::line(repo, &base, &head).await?;
+        if let Some(done) = done.into_iter().find(|commit| commit::has_trailer(&commit.message, &trailer)) {
+            let tree = commit::read(repo, &head).await?.tree;
+            return Ok(IntegrateAnswer::Integrated { commit: done.commit, head, tree });
+        }
+        if self.expected_head.as_ref().is_some_and(|expected| *expected != head) {
+            return Ok(IntegrateAnswer::Stale { head });
+        }
+        let source = refs::require(repo, &Rev::Commit(self.source.clone())).await?;
+        let tree = match join(repo, &head, &source).await? {
+            Joined::Tree(tree) => tree,
+            Joined::Conflict(conflict) => return Ok(IntegrateAnswer::Conflict(conflict)),
+        };
+        let parents = match self.kind {
+            MergeKind::Squash => vec![&head],
+            MergeKind::Merge => vec![&head, &source],
+        };
+        let message = commit::message(&self.title, &self.body, &trailer);
+        let commit = commit::create(repo, &tree, &parents, &message, &self.author).await?;
+        advance(repo, &self.release, &commit, &head).await?;
+        Ok(IntegrateAnswer::Integrated { head: commit.clone(), commit, tree })
+    }
+}
+
+impl Execute for IntegrateBase {
+    const WRITES: bool = true;
+
+    async fn execute(self, repo: &Repo) -> Result<IntegrateBaseAnswer, StoreError> {
+        refs::require_release(&self.release)?;
+        let head = refs::require(repo, &Rev::Ref(self.release.clone())).await?;
+        let base = refs::require(repo, &Rev::Ref(self.base.clone())).await?;
+        if refs::is_ancestor(repo, &base, &head).await? {
+            let tree = commit::read(repo, &head).await?.tree;
+            return Ok(IntegrateBaseAnswer::UpToDate { head, tree, base });
+        }
+        if self.expected_head.as_ref().is_some_and(|expected| *expected != head) {
+            return Ok(IntegrateBaseAnswer::Stale { head });
+        }
+        let tree = match join(repo, &head, &base).await? {
+            Joined::Tree(tree) => tree,
+            Joined::Conflict(conflict) => return Ok(IntegrateBaseAnswer::Conflict(conflict)),
+        };
+        let message = commit::message(&self.title, "", &format!("Phasegate-Base: {base}"));
+        let commit = commit::create(repo, &tree, &[&head, &base], &message, &self.author).await?;
+        advance(repo, &self.release, &commit, &head).await?;
+        Ok(IntegrateBaseAnswer::Integrated { head: commit, tree, base })
+    }
+}
+
+async fn advance(repo: &Repo, branch: &RefName, new: &CommitId, old: &CommitId) -> Result<(), StoreError> {
+    let mut transaction = refs::Transaction::default();
+    transaction.update(branch, new.as_str(), Some(old.as_str()));
+    transaction.commit(repo).await
+}
+
+/// A UID goes into trailers and reference names: letters, digits and dashes only.
+pub(super) fn require_uid(field: &'static str, uid: &str) -> Result<(), StoreError> {
+    let fits = (1..=64).contains(&uid.len()) && uid.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    if fits { Ok(()) } else { Err(StoreError::invalid(field, "it must be 1 to 64 letters, digits and dashes")) }
+}

@@ -1,0 +1,58 @@
+//! Gate notes: what a gate found, beside the merge commit it let through. Readable with `git notes --ref phasegate`.
+
+use super::{Repo, StoreError, commit, refs};
+use crate::git::{
+    command::Git,
+    names::{CommitId, RefName, TreeId},
+    ops::{GATE_NOTES, PhaseKey, Signature},
+};
+
+/// Most bytes kept of a note.
+const MAX_NOTE: usize = 64 << 10;
+
+/// The line by which a phase knows its note again, even after its object was deleted and made anew.
+fn key_line(phase: &PhaseKey) -> String {
+    format!("Phasegate-Gate: {}/{}", phase.namespace, phase.name)
+}
+
+/// Whether the gate note of `commit` is this phase's.
+pub(super) async fn is_of(repo: &Repo, commit: &CommitId, phase: &PhaseKey) -> Result<bool, StoreError> {
+    Ok(read(repo, commit).await?.is_some_and(|note| commit::has_trailer(&note, &key_line(phase))))
+}
+
+/// The gate note of a commit. Notes lie flat in their tree, because only the service writes them.
+async fn read(repo: &Repo, commit: &CommitId) -> Result<Option<String>, StoreError> {
+    let git = Git::new(&repo.dir, "cat-file").arg("--batch").input(format!("{GATE_NOTES}:{commit}\n"));
+    let answer = git.run().await?.text();
+    Ok(answer.split_once('\n').filter(|(head, _)| head.contains(" blob ")).map(|(_, note)| note.to_owned()))
+}
+
+/// Adds a note to a transaction, unless the commit has one.
+pub(super) async fn add(
+    repo: &Repo,
+    transaction: &mut refs::Transaction,
+    commit: &CommitId,
+    text: &str,
+    phase: &PhaseKey,
+    author: &Signature,
+) -> Result<(), StoreError> {
+    if read(repo, commit).await?.is_some() {
+        return Ok(());
+    }
+    let notes = RefName::new(GATE_NOTES)?;
+    let old = refs::find(repo, &notes).await?;
+    let text = commit::cut(&text.replace('\0', ""), MAX_NOTE).trim_end().to_owned();
+    let note = format!("{text}\n\n{}\n", key_line(phase));
+    let blob = Git::new(&repo.dir, "hash-object").args(["-w", "--stdin"]).input(note).run().await?.text();
+    let mut entries = match &old {
+        Some(old) => Git::new(&repo.dir, "ls-tree").args(["-z", old.as_str()]).run().await?.stdout,
+        None => Vec::new(),
+    };
+    entries.extend_from_slice(format!("100644 blob {blob}\t{commit}\0").as_bytes());
+    let tree = TreeId::new(Git::new(&repo.dir, "mktree").arg("-z").input(entries).run().await?.text())?;
+    let message = format!("Gate note of {}/{}\n", phase.namespace, phase.name);
+    let parents: Vec<&CommitId> = old.iter().collect();
+    let new = commit::create(repo, &tree, &parents, &message, author).await?;
+    transaction.update(&notes, new.as_str(), old.as_ref().map(CommitId::as_str));
+    Ok(())
+}

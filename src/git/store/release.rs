@@ -1,0 +1,224 @@
+//! The two ends of a release branch: its claim, and the merge to the base branch.
+
+use std::collections::BTreeMap;
+
+use super::{Execute, Repo, StoreError, commit, integrate::require_uid, notes, refs};
+use crate::git::{
+    command::Git,
+    names::{CommitId, RefName, RepositoryId, Rev},
+    ops::{ClaimRelease, ClaimReleaseAnswer, Claims, ClaimsAnswer, MergeToBase, MergeToBaseAnswer, PhaseKey, TagSpec},
+};
+
+/// Where claims are.
+const CLAIMS: &str = "refs/phasegate/claims";
+/// Most tags of one merge.
+const MAX_TAGS: usize = 10;
+
+impl Execute for ClaimRelease {
+    const WRITES: bool = true;
+
+    async fn execute(self, repo: &Repo) -> Result<ClaimReleaseAnswer, StoreError> {
+        require_phase(&self.phase)?;
+        refs::require_base(&self.base)?;
+        refs::require_release(&self.release)?;
+        require_tag(&self.tag)?;
+        if !self.claim.as_str().starts_with(&format!("{CLAIMS}/")) {
+            return Err(StoreError::invalid("claim", format!("{} must be under {CLAIMS}/", self.claim)));
+        }
+        let base = refs::require(repo, &Rev::Ref(self.base.clone())).await?;
+        if let Some(commit) = refs::find(repo, &self.tag).await? {
+            let ours =
+                refs::is_ancestor(repo, &commit, &base).await? && notes::is_of(repo, &commit, &self.phase).await?;
+            let (tag, commit) = (self.tag, commit);
+            return Ok(if ours {
+                ClaimReleaseAnswer::Adopted { commit, tag }
+            } else {
+                ClaimReleaseAnswer::TagTaken { tag }
+            });
+        }
+        let claims = refs::raw(repo, &[&self.claim]).await?;
+        let holder = holders(repo, &claims).await?.remove(&self.claim);
+        let head = refs::find(repo, &self.release).await?;
+        let mut transaction = refs::Transaction::default();
+        match (&holder, &head) {
+            (Some(holder), _) if holder.uid != self.phase.uid => {
+                return Ok(ClaimReleaseAnswer::NumberTaken { by: Some(holder.clone()) });
+            }
+            (None, _) if claims.contains_key(&self.claim) => return Ok(ClaimReleaseAnswer::NumberTaken { by: None }),
+            (None, Some(_)) => return Ok(ClaimReleaseAnswer::NumberTaken { by: None }),
+            (None, None) => transaction.create(&self.claim, &write_claim(repo, &self.phase).await?),
+            (Some(_), _) => {}
+        }
+        let Some(head) = head else {
+            transaction.create(&self.release, base.as_str());
+            transaction.commit(repo).await?;
+            return Ok(ClaimReleaseAnswer::Claimed { head: base.clone(), base });
+        };
+        let base = contained(repo, &base, &head).await?;
+        Ok(ClaimReleaseAnswer::Claimed { head, base })
+    }
+}
+
+impl Execute for Claims {
+    const WRITES: bool = false;
+
+    async fn execute(self, repo: &Repo) -> Result<ClaimsAnswer, StoreError> {
+        let held = refs::list(repo, &[&RefName::new(CLAIMS)?]).await?;
+        Ok(ClaimsAnswer { claims: holders(repo, &held).await? })
+    }
+}
+
+impl Execute for MergeToBase {
+    const WRITES: bool = true;
+
+    async fn execute(self, repo: &Repo) -> Result<MergeToBaseAnswer, StoreError> {
+        require_phase(&self.phase)?;
+        refs::require_base(&self.base)?;
+        refs::require_release(&self.release)?;
+        let tags = require_tags(&self.tags)?;
+        let base = refs::require(repo, &Rev::Ref(self.base.clone())).await?;
+        refs::require(repo, &Rev::Commit(self.head.clone())).await?;
+        let trailer = format!("Phasegate-Phase: {}", self.phase.uid);
+        let mut transaction = refs::Transaction::default();
+        let commit = match self.done(repo, &base, &trailer).await? {
+            Some(commit) => commit,
+            None => match self.start(repo, &base, &trailer, &mut transaction).await? {
+                Ok(commit) => commit,
+                Err(refusal) => return Ok(refusal),
+            },
+        };
+        for tag in &tags {
+            match refs::find(repo, &tag.name).await? {
+                Some(found) if found == commit => {}
+                Some(_) => return Ok(MergeToBaseAnswer::TagTaken { tag: tag.name.clone() }),
+                None => transaction.create(&tag.name, &self.write_tag(repo, tag, &commit).await?),
+            }
+        }
+        notes::add(repo, &mut transaction, &commit, &self.note, &self.phase, &self.author).await?;
+        transaction.commit(repo).await?;
+        Ok(MergeToBaseAnswer::Merged { commit, tags: tags.into_iter().map(|tag| tag.name.clone()).collect() })
+    }
+}
+
+impl MergeToBase {
+    /// The merge of this very head that is on the base branch already.
+    async fn done(&self, repo: &Repo, base: &CommitId, trailer: &str) -> Result<Option<CommitId>, StoreError> {
+        let after = commit::line(repo, &self.head, base).await?;
+        let ours = |found: &crate::git::ops::CommitFacts| {
+            found.parents.get(1) == Some(&self.head) && commit::has_trailer(&found.message, trailer)
+        };
+        Ok(after.into_iter().find(ours).map(|found| found.commit))
+    }
+
+    /// Checks every precondition, makes the merge commit and puts the move of the base branch first into the
+    /// transaction: a crash in its midst leaves the merge, which a redo finds and completes.
+    async fn start(
+        &self,
+        repo: &Repo,
+        base: &CommitId,
+        trailer: &str,
+        transaction: &mut refs::Transaction,
+    ) -> Result<Result<CommitId, MergeToBaseAnswer>, StoreError> {
+        if *base != self.expected_base {
+            return Ok(Err(MergeToBaseAnswer::BaseMoved { base: base.clone() }));
+        }
+        for pinned in &self.unmoved {
+            if refs::find(repo, &pinned.name).await?.as_ref() != Some(&pinned.commit) {
+                return Ok(Err(MergeToBaseAnswer::BaseMoved { base: base.clone() }));
+            }
+        }
+        if let Some(reason) = self.not_reviewed(repo, base).await? {
+            return Ok(Err(MergeToBaseAnswer::NotReviewed { reason }));
+        }
+        let message = commit::message(&self.title, &self.body, trailer);
+        let commit = commit::create(repo, &self.tree, &[base, &self.head], &message, &self.author).await?;
+        transaction.update(&self.base, commit.as_str(), Some(base.as_str()));
+        transaction.verify(&self.release, self.head.as_str());
+        for pinned in &self.unmoved {
+            transaction.verify(&pinned.name, pinned.commit.as_str());
+        }
+        Ok(Ok(commit))
+    }
+
+    /// Why the reviewed commit is not what would reach the base branch, if so.
+    async fn not_reviewed(&self, repo: &Repo, base: &CommitId) -> Result<Option<String>, StoreError> {
+        let release = refs::find(repo, &self.release).await?;
+        if release.as_ref() != Some(&self.head) {
+            let at = release.map_or_else(|| "gone".to_owned(), |commit| format!("at {commit}"));
+            return Ok(Some(format!("{} is {at}, not at the reviewed commit {}", self.release.short(), self.head)));
+        }
+        let tree = commit::read(repo, &self.head).await?.tree;
+        if tree != self.tree {
+            return Ok(Some(format!("the tree of {} is {tree}, not the reviewed {}", self.head, self.tree)));
+        }
+        if !refs::is_ancestor(repo, base, &self.head).await? {
+            return Ok(Some(format!("{} does not contain {base}, the head of {}", self.head, self.base.short())));
+        }
+        Ok(None)
+    }
+
+    async fn write_tag(&self, repo: &Repo, tag: &TagSpec, commit: &CommitId) -> Result<String, StoreError> {
+        let text = tag.message.replace(['\0', '\r'], "");
+        let object = format!(
+            "object {commit}\ntype commit\ntag {}\ntagger {}\n\n{}\n",
+            tag.name.short(),
+            commit::ident(&self.author),
+            commit::cut(&text, 16 << 10).trim_end()
+        );
+        Ok(Git::new(&repo.dir, "mktag").input(object).run().await?.text())
+    }
+}
+
+/// The newest common commit of the base branch and a release branch.
+async fn contained(repo: &Repo, base: &CommitId, head: &CommitId) -> Result<CommitId, StoreError> {
+    let answer = Git::new(&repo.dir, "merge-base").args([base.as_str(), head.as_str()]).run().await?.text();
+    Ok(CommitId::new(answer.lines().next().unwrap_or_default())?)
+}
+
+/// A claim is a blob with the phase's key.
+async fn write_claim(repo: &Repo, phase: &PhaseKey) -> Result<String, StoreError> {
+    let text = serde_json::to_string(phase).map_err(|error| StoreError::invalid("phase", error.to_string()))?;
+    Ok(Git::new(&repo.dir, "hash-object").args(["-w", "--stdin"]).input(text).run().await?.text())
+}
+
+/// Reads claims in one go; one that cannot be read is left out, and still holds its number.
+async fn holders(repo: &Repo, held: &BTreeMap<RefName, String>) -> Result<BTreeMap<RefName, PhaseKey>, StoreError> {
+    let mut found = BTreeMap::new();
+    for (name, blob) in held {
+        let answer = Git::new(&repo.dir, "cat-file").args(["blob", blob]).limit(4096).run().await?;
+        if let Ok(phase) = serde_json::from_slice(&answer.stdout) {
+            found.insert(name.clone(), phase);
+        }
+    }
+    Ok(found)
+}
+
+fn require_phase(phase: &PhaseKey) -> Result<(), StoreError> {
+    require_uid("phase.uid", &phase.uid)?;
+    RepositoryId::new(&phase.namespace, &phase.name)
+        .map(drop)
+        .map_err(|error| StoreError::invalid("phase", error.to_string()))
+}
+
+fn require_tag(tag: &RefName) -> Result<(), StoreError> {
+    if tag.as_str().starts_with("refs/tags/") {
+        Ok(())
+    } else {
+        Err(StoreError::invalid("tag", format!("{tag} must be under refs/tags/")))
+    }
+}
+
+/// At least one tag, each name once.
+fn require_tags(tags: &[TagSpec]) -> Result<Vec<&TagSpec>, StoreError> {
+    if !(1..=MAX_TAGS).contains(&tags.len()) {
+        return Err(StoreError::invalid("tags", format!("there must be 1 to {MAX_TAGS}")));
+    }
+    let mut kept: Vec<&TagSpec> = Vec::new();
+    for tag in tags {
+        require_tag(&tag.name)?;
+        if kept.iter().all(|other| other.name != tag.name) {
+            kept.push(tag);
+        }
+    }
+    Ok(kept)
+}

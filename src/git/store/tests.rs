@@ -1,0 +1,8 @@
+//! Every operation on a real repository, and again: doing it twice is doing it once.
+
+mod claim;
+mod inspect;
+mod integrate;
+mod merge_to_base;
+mod support;
+mod volume;

@@ -1,0 +1,183 @@
+//! Work and the base branch come into a release branch.
+
+use super::support::*;
+use crate::git::{names::CommitId, ops::*, store::StoreError};
+
+fn integrated(answer: IntegrateAnswer) -> (CommitId, CommitId) {
+    let IntegrateAnswer::Integrated { commit, head, .. } = answer else { panic!("{answer:?}") };
+    (commit, head)
+}
+
+#[tokio::test]
+async fn a_feature_is_squashed_to_one_commit_with_one_parent() {
+    let world = World::claimed().await;
+    let base = world.head(&branch("main"));
+    let first = world.commit(&base, "one", &[("a", Some("1"))]);
+    let second = world.commit(&first, "two", &[("b", Some("2"))]);
+    let (commit, head) = integrated(world.call(integrate_of(&second, MergeKind::Squash, "t-1")).await);
+    assert_eq!(commit, head);
+    assert_eq!(world.head(&release()), head);
+    let facts = world.facts(&head).await;
+    assert_eq!(facts.parents, [base]);
+    assert_eq!(facts.tree, world.tree(&second));
+    assert_eq!(facts.message, "work of t-1\n\nPhasegate-Task: t-1/1\n");
+    assert_eq!((facts.author.as_str(), facts.seconds), ("Klein", 1_700_000_000));
+}
+
+#[tokio::test]
+async fn a_bugfix_is_merged_with_both_parents() {
+    let world = World::claimed().await;
+    let base = world.head(&branch("main"));
+    let source = world.commit(&base, "fix", &[("a", Some("1"))]);
+    let (commit, _) = integrated(world.call(integrate_of(&source, MergeKind::Merge, "t-1")).await);
+    assert_eq!(world.facts(&commit).await.parents, [base, source]);
+}
+
+#[tokio::test]
+async fn features_that_started_together_come_in_one_after_the_other() {
+    let world = World::claimed().await;
+    let base = world.head(&branch("main"));
+    let a = world.commit(&base, "a", &[("a", Some("1"))]);
+    let b = world.commit(&base, "b", &[("b", Some("2"))]);
+    integrated(world.call(integrate_of(&a, MergeKind::Squash, "t-a")).await);
+    let (_, head) = integrated(world.call(integrate_of(&b, MergeKind::Squash, "t-b")).await);
+    assert_eq!((world.file(&head, "a"), world.file(&head, "b")), ("1".to_owned(), "2".to_owned()));
+}
+
+#[tokio::test]
+async fn a_redo_finds_its_own_work_even_under_later_work() {
+    let world = World::claimed().await;
+    let base = world.head(&branch("main"));
+    let a = world.commit(&base, "a", &[("a", Some("1"))]);
+    let b = world.commit(&base, "b", &[("b", Some("2"))]);
+    let (first, _) = integrated(world.call(integrate_of(&a, MergeKind::Squash, "t-a")).await);
+    let (_, head) = integrated(world.call(integrate_of(&b, MergeKind::Squash, "t-b")).await);
+    world.move_base("c", "3");
+    world.call(integrate_base()).await;
+    let now = world.head(&release());
+    assert_ne!(now, head);
+    let redo = Integrate { expected_head: Some(base.clone()), ..integrate_of(&a, MergeKind::Squash, "t-a") };
+    assert_eq!(integrated(world.call(redo).await), (first, now.clone()));
+    assert_eq!(world.head(&release()), now);
+}
+
+#[tokio::test]
+async fn the_same_work_in_another_world_is_the_same_commit() {
+    let (one, two) = (World::claimed().await, World::claimed().await);
+    let mut heads = Vec::new();
+    for world in [&one, &two] {
+        let base = world.head(&branch("main"));
+        let tree = world.commit(&base, "x", &[("a", Some("1"))]);
+        heads.push(integrated(world.call(integrate_of(&tree, MergeKind::Squash, "t-a")).await).1);
+    }
+    assert_eq!(heads[0], heads[1]);
+}
+
+#[tokio::test]
+async fn a_conflict_names_the_files_and_moves_nothing() {
+    let world = World::claimed().await;
+    let base = world.head(&branch("main"));
+    let a = world.commit(&base, "a", &[("same", Some("1")), ("ok", Some("1"))]);
+    let b = world.commit(&base, "b", &[("same", Some("2")), ("fine", Some("2"))]);
+    let (_, head) = integrated(world.call(integrate_of(&a, MergeKind::Squash, "t-a")).await);
+    for _ in 0..2 {
+        let answer = world.call(integrate_of(&b, MergeKind::Squash, "t-b")).await;
+        let IntegrateAnswer::Conflict(conflict) = answer else { panic!("{answer:?}") };
+        assert_eq!(conflict.head, head);
+        assert_eq!(conflict.paths, ["same"]);
+        assert!(conflict.messages.iter().any(|words| words.contains("Merge conflict in same")), "{conflict:?}");
+        assert_eq!(world.head(&release()), head);
+    }
+}
+
+#[tokio::test]
+async fn work_that_shares_no_history_is_a_conflict() {
+    let world = World::claimed().await;
+    let tree = world.tree(&world.commit(&world.head(&branch("main")), "x", &[("a", Some("1"))]));
+    let stranger = CommitId::new(world.git(&["commit-tree", tree.as_str(), "-m", "stranger"])).unwrap();
+    let answer = world.call(integrate_of(&stranger, MergeKind::Squash, "t-a")).await;
+    let IntegrateAnswer::Conflict(conflict) = answer else { panic!("{answer:?}") };
+    assert!(conflict.messages[0].contains("shares no history"), "{conflict:?}");
+}
+
+#[tokio::test]
+async fn a_head_that_is_not_the_expected_one_is_stale() {
+    let world = World::claimed().await;
+    let base = world.head(&branch("main"));
+    let a = world.commit(&base, "a", &[("a", Some("1"))]);
+    let other = world.commit(&base, "o", &[("o", Some("1"))]);
+    let operation = Integrate { expected_head: Some(other), ..integrate_of(&a, MergeKind::Squash, "t-a") };
+    assert_eq!(world.call(operation).await, IntegrateAnswer::Stale { head: base });
+}
+
+#[tokio::test]
+async fn a_trailer_inside_merged_work_does_not_pass_for_ours() {
+    let world = World::claimed().await;
+    let base = world.head(&branch("main"));
+    let forged = world.commit(&base, "x\n\nPhasegate-Task: t-b/1", &[("a", Some("1"))]);
+    let body = "words\n\nPhasegate-Task: t-b/1".to_owned();
+    let operation = Integrate { body, ..integrate_of(&forged, MergeKind::Merge, "t-a") };
+    integrated(world.call(operation).await);
+    let honest = world.commit(&base, "b", &[("b", Some("2"))]);
+    let (commit, head) = integrated(world.call(integrate_of(&honest, MergeKind::Squash, "t-b")).await);
+    assert_eq!(commit, head);
+    assert_eq!(world.file(&head, "b"), "2");
+}
+
+#[tokio::test]
+async fn a_commit_nobody_pushed_is_named() {
+    let world = World::claimed().await;
+    let unknown = CommitId::new("0123456789abcdef0123456789abcdef01234567").unwrap();
+    let error = world.fail(integrate_of(&unknown, MergeKind::Squash, "t-a")).await;
+    assert!(matches!(&error, StoreError::NotFound { what, .. } if what == unknown.as_str()), "{error}");
+}
+
+#[tokio::test]
+async fn only_release_branches_take_work() {
+    let world = World::claimed().await;
+    let source = world.commit(&world.head(&branch("main")), "a", &[("a", Some("1"))]);
+    let operation = Integrate { release: branch("main"), ..integrate_of(&source, MergeKind::Squash, "t-a") };
+    assert!(matches!(world.fail(operation).await, StoreError::Invalid { field: "release", .. }));
+}
+
+#[tokio::test]
+async fn base_is_an_ancestor_of_the_release_head_afterwards_and_a_redo_adds_nothing() {
+    let world = World::claimed().await;
+    let base = world.head(&branch("main"));
+    assert!(matches!(world.call(integrate_base()).await, IntegrateBaseAnswer::UpToDate { .. }));
+    let source = world.commit(&base, "a", &[("a", Some("1"))]);
+    world.call(integrate_of(&source, MergeKind::Squash, "t-a")).await;
+    let moved = world.move_base("b", "2");
+    let answer = world.call(integrate_base()).await;
+    let IntegrateBaseAnswer::Integrated { head, tree, base } = answer else { panic!("{answer:?}") };
+    assert_eq!(base, moved);
+    world.git(&["merge-base", "--is-ancestor", moved.as_str(), head.as_str()]);
+    let again = world.call(integrate_base()).await;
+    assert_eq!(again, IntegrateBaseAnswer::UpToDate { head, tree, base: moved });
+}
+
+#[tokio::test]
+async fn a_base_that_conflicts_says_where() {
+    let world = World::claimed().await;
+    let source = world.commit(&world.head(&branch("main")), "a", &[("same", Some("1"))]);
+    world.call(integrate_of(&source, MergeKind::Squash, "t-a")).await;
+    world.move_base("same", "2");
+    let answer = world.call(integrate_base()).await;
+    assert!(matches!(&answer, IntegrateBaseAnswer::Conflict(conflict) if conflict.paths == ["same"]), "{answer:?}");
+}
+
+#[tokio::test]
+async fn many_tasks_at_once_all_come_in() {
+    let world = World::claimed().await;
+    let base = world.head(&branch("main"));
+    let names: Vec<String> = (0..8).map(|n| format!("t-{n}")).collect();
+    let sources: Vec<_> = names.iter().map(|name| world.commit(&base, name, &[(name, Some("1"))])).collect();
+    let calls =
+        names.iter().zip(&sources).map(|(name, source)| world.call(integrate_of(source, MergeKind::Squash, name)));
+    for answer in futures::future::join_all(calls).await {
+        integrated(answer);
+    }
+    let head = world.head(&release());
+    assert!(names.iter().all(|name| world.file(&head, name) == "1"));
+    assert_eq!(world.git(&["rev-list", "--count", &format!("{base}..{head}")]), "8");
+}
