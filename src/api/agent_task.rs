@@ -5,12 +5,12 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::{Condition, Time},
 };
 use kube::{CustomResource, KubeSchema};
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 use super::{
-    common::{Check, Duration, Finding, LocalReference, ReportFacts, carried_list, carried_object},
+    common::{Check, Duration, Finding, LocalReference, ReportFacts, carried_labels, carried_list, carried_object},
     repository::{Upstream, unobserved},
 };
 
@@ -208,9 +208,11 @@ pub struct AgentPod {
     pub volume_mounts: Vec<VolumeMount>,
     /// Labels that queueing systems read (`kueue.x-k8s.io/…`).
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(schema_with = "carried_labels")]
     pub labels: BTreeMap<String, String>,
     /// Node labels the pod needs.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(schema_with = "carried_labels")]
     pub node_selector: BTreeMap<String, String>,
     /// Tolerations.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -504,9 +506,18 @@ pub struct Delivery {
     #[serde(default, skip_serializing_if = "String::is_empty")]
     #[schemars(length(max = 4096))]
     pub message: String,
-    /// Heads that were mirrored: branch to commit (Sync).
+    /// Heads that were mirrored: branch to commit (Sync). At most 1000.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(schema_with = "mirrored_heads")]
     pub heads: BTreeMap<String, String>,
+}
+
+fn mirrored_heads(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "object",
+        "maxProperties": 1000,
+        "additionalProperties": { "type": "string", "maxLength": 64 },
+    })
 }
 
 /// What a run used.

@@ -208,6 +208,15 @@ pub(crate) fn carried_list(_: &mut SchemaGenerator) -> Schema {
     })
 }
 
+/// Labels, or labels to select by: the API server that made the `PodTemplate` has validated them.
+pub(crate) fn carried_labels(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "object",
+        "maxProperties": 64,
+        "additionalProperties": { "type": "string", "maxLength": 63 },
+    })
+}
+
 /// A reference to an object of the same namespace, by name.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]

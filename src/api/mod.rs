@@ -20,29 +20,48 @@ pub use phase::{Phase, PhaseSpec, PhaseStatus};
 pub use repository::{Repository, RepositorySpec, RepositoryStatus};
 pub use review_result::{ReviewResult, ReviewResultSpec, ReviewResultStatus};
 
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{CustomResourceDefinition, JSON};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
+    CustomResourceDefinition, JSON, JSONSchemaProps, JSONSchemaPropsOrArray,
+};
 use kube::CustomResourceExt;
 
 /// The CRDs of every kind, by file name, as they are checked in under `crds/`.
 pub fn crds() -> Vec<(&'static str, CustomResourceDefinition)> {
     vec![
-        ("agenttasks.yaml", with_status_default(AgentTask::crd())),
+        ("agenttasks.yaml", with_status(AgentTask::crd())),
         ("decisions.yaml", Decision::crd()),
-        ("phases.yaml", with_status_default(Phase::crd())),
-        ("repositories.yaml", with_status_default(Repository::crd())),
-        ("reviewresults.yaml", with_status_default(ReviewResult::crd())),
+        ("phases.yaml", with_status(Phase::crd())),
+        ("repositories.yaml", with_status(Repository::crd())),
+        ("reviewresults.yaml", with_status(ReviewResult::crd())),
     ]
 }
 
 /// Gives every new object `status.observedGeneration: -1`, so that kstatus sees it as not yet
-/// observed from its first moment.
-fn with_status_default(mut crd: CustomResourceDefinition) -> CustomResourceDefinition {
+/// observed from its first moment, and conditions the limits of `metav1.Condition`.
+fn with_status(mut crd: CustomResourceDefinition) -> CustomResourceDefinition {
     let status = crd.spec.versions.iter_mut().filter_map(|version| {
         version.schema.as_mut()?.open_api_v3_schema.as_mut()?.properties.as_mut()?.get_mut("status")
     });
     for schema in status {
         schema.nullable = None;
         schema.default = Some(JSON(serde_json::json!({ "observedGeneration": repository::unobserved() })));
+        limit_conditions(schema);
     }
     crd
+}
+
+/// The derive knows the fields of a condition, but not the limits that Kubernetes documents for them.
+fn limit_conditions(status: &mut JSONSchemaProps) {
+    let conditions = status.properties.as_mut().and_then(|properties| properties.get_mut("conditions"));
+    let Some(JSONSchemaPropsOrArray::Schema(condition)) = conditions.and_then(|list| list.items.as_mut()) else {
+        return;
+    };
+    for (field, limit) in [("type", 316), ("reason", 1024), ("message", 32768)] {
+        if let Some(text) = condition.properties.as_mut().and_then(|fields| fields.get_mut(field)) {
+            text.max_length = Some(limit);
+        }
+    }
+    if let Some(state) = condition.properties.as_mut().and_then(|fields| fields.get_mut("status")) {
+        state.enum_ = Some(["True", "False", "Unknown"].map(|value| JSON(value.into())).to_vec());
+    }
 }
