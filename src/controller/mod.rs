@@ -3,6 +3,7 @@
 
 pub mod config;
 pub mod context;
+pub mod pod;
 pub mod status;
 
 pub use context::Context;
