@@ -4,7 +4,7 @@ use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 
-use crate::api;
+use crate::{api, plugin};
 
 /// Delivers software in gated phases: agents work in Jobs, evidence is scored, only what passes is merged.
 #[derive(Debug, Parser)]
@@ -36,6 +36,9 @@ enum Error {
 
 /// Parses the arguments and runs what they ask for.
 pub fn run() -> ExitCode {
+    if let Some(arguments) = plugin::arguments(std::env::args_os()) {
+        return plugin::run(arguments);
+    }
     let cli = Cli::parse();
     match dispatch(cli.command) {
         Ok(()) => ExitCode::SUCCESS,

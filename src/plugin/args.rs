@@ -1,0 +1,210 @@
+//! The command line of `kubectl phasegate`. Shapes only: what a command does is in `run`.
+
+use std::{path::PathBuf, str::FromStr};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::api::Duration;
+
+/// See and decide what phases of delivery do.
+#[derive(Debug, Parser)]
+#[command(name = "kubectl phasegate", bin_name = "kubectl phasegate", version)]
+pub struct Plugin {
+    /// Which cluster and namespace.
+    #[command(flatten)]
+    pub(crate) target: Target,
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// The standard kubectl flags.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Target {
+    /// Namespace of the phases; the context's own unless set.
+    #[arg(long, short, global = true, value_name = "NAME")]
+    pub namespace: Option<String>,
+    /// Context of the kubeconfig; the current one unless set.
+    #[arg(long, global = true, value_name = "NAME")]
+    pub context: Option<String>,
+    /// Path of the kubeconfig; KUBECONFIG or ~/.kube/config unless set.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Say where a phase is, why, what it waits for, and which command comes next.
+    Why {
+        /// Name of the phase.
+        phase: String,
+    },
+    /// Let a phase that waits for a person merge.
+    Approve {
+        /// Name of the phase.
+        phase: String,
+        /// Answer for a criterion that a person judges, such as documentation=yes. May be repeated.
+        #[arg(long = "answer", value_name = "CRITERION=yes|no")]
+        answers: Vec<Answer>,
+        /// Why.
+        #[arg(long, default_value = "")]
+        note: String,
+        #[command(flatten)]
+        wait: Wait,
+    },
+    /// Send a phase that waits for a person back to the developer. Spends an attempt.
+    Reject {
+        /// Name of the phase.
+        phase: String,
+        /// What has to change: the developer is told.
+        #[arg(long)]
+        note: String,
+        #[command(flatten)]
+        wait: Wait,
+    },
+    /// Grant further attempts to a phase that is escalated.
+    Retry {
+        /// Name of the phase.
+        phase: String,
+        /// Attempts to grant, 1 to 10.
+        #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(i32).range(1..=10))]
+        attempts: i32,
+        /// Full id of a commit that a person pushed and that is to be gated instead of new work.
+        #[arg(long, value_name = "SHA")]
+        commit: Option<String>,
+        /// What the developer is told.
+        #[arg(long, default_value = "")]
+        note: String,
+        #[command(flatten)]
+        wait: Wait,
+    },
+    /// Give a phase up for good.
+    Abort {
+        /// Name of the phase.
+        phase: String,
+        /// Why.
+        #[arg(long)]
+        note: String,
+        #[command(flatten)]
+        wait: Wait,
+    },
+    /// Start nothing and merge nothing for a phase until it is resumed.
+    Suspend {
+        /// Name of the phase.
+        phase: String,
+        /// Why.
+        #[arg(long, default_value = "")]
+        note: String,
+        #[command(flatten)]
+        wait: Wait,
+    },
+    /// Let a suspended phase go on.
+    Resume {
+        /// Name of the phase.
+        phase: String,
+        /// Why.
+        #[arg(long, default_value = "")]
+        note: String,
+        #[command(flatten)]
+        wait: Wait,
+    },
+    /// Print what happens to phases, as it happens.
+    Watch {
+        /// Names of the phases; all of the namespace unless given.
+        phases: Vec<String>,
+        /// End when every phase is finished or waits for a person.
+        #[arg(long)]
+        until_settled: bool,
+    },
+    /// List phases.
+    #[command(visible_alias = "ls")]
+    List {
+        /// Of every namespace.
+        #[arg(long, short = 'A')]
+        all_namespaces: bool,
+        /// Form of the output.
+        #[arg(long, short, value_enum, default_value_t = Output::Table)]
+        output: Output,
+    },
+    /// List phases under the phases they depend on.
+    Tree,
+    /// Print the last review of a phase as Markdown.
+    Report {
+        /// Name of the phase.
+        phase: String,
+    },
+}
+
+/// How long to wait until the operator has acted on a Decision.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct Wait {
+    /// Wait this long for the operator to act on it, such as 30s; 0s does not wait.
+    #[arg(long, default_value_t = Duration::from_secs(30), value_name = "TIME")]
+    pub wait: Duration,
+}
+
+/// Form of a list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Output {
+    /// For people.
+    Table,
+    /// A Kubernetes List.
+    Json,
+    /// A Kubernetes List.
+    Yaml,
+}
+
+/// A person's answer for one criterion.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Answer {
+    pub criterion: String,
+    pub met: bool,
+}
+
+/// Why a text is not an [`Answer`].
+#[derive(Debug, thiserror::Error)]
+#[error("{0:?} is not an answer such as documentation=yes or documentation=no")]
+pub(crate) struct ParseAnswerError(String);
+
+impl FromStr for Answer {
+    type Err = ParseAnswerError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let bad = || ParseAnswerError(text.to_owned());
+        let (criterion, answer) = text.split_once('=').ok_or_else(bad)?;
+        let met = match answer {
+            "yes" => true,
+            "no" => false,
+            _ => return Err(bad()),
+        };
+        if criterion.is_empty() { Err(bad()) } else { Ok(Self { criterion: criterion.to_owned(), met }) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Plugin::command().debug_assert();
+    }
+
+    #[test]
+    fn an_answer_is_a_name_and_yes_or_no() {
+        assert_eq!("docs=yes".parse::<Answer>().ok(), Some(Answer { criterion: "docs".into(), met: true }));
+        assert_eq!("docs=no".parse::<Answer>().ok(), Some(Answer { criterion: "docs".into(), met: false }));
+        for bad in ["docs", "docs=", "=yes", "docs=maybe", "docs=Yes"] {
+            assert!(bad.parse::<Answer>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn standard_flags_are_taken_before_and_after_the_command() {
+        for line in ["kubectl-phasegate -n shop why a", "kubectl-phasegate why a -n shop"] {
+            let plugin = Plugin::try_parse_from(line.split(' ')).unwrap();
+            assert_eq!(plugin.target.namespace.as_deref(), Some("shop"), "{line}");
+        }
+    }
+}

@@ -1,0 +1,259 @@
+//! Phases and ReviewResults as the operator writes them, for the tests of this module.
+
+use serde_json::{Value, json};
+
+use crate::api::{Phase, ReviewResult};
+
+/// The Phase `alicia-{number}` with this status.
+pub(crate) fn phase(number: i32, status: &Value) -> Phase {
+    let depends: Vec<_> = (number > 1).then(|| format!("alicia-{}", number - 1)).into_iter().collect();
+    serde_json::from_value(json!({
+        "apiVersion": "phasegate.dev/v1alpha1",
+        "kind": "Phase",
+        "metadata": {
+            "name": format!("alicia-{number}"),
+            "namespace": "alicia",
+            "uid": format!("uid-{number}"),
+            "creationTimestamp": "2026-01-01T00:00:00Z",
+        },
+        "spec": {
+            "repositoryRef": { "name": "alicia" },
+            "number": number,
+            "version": "1.0.0",
+            "dependsOn": depends,
+            "tasks": [{ "name": "broker", "description": "Set up the broker" }],
+            "successCriteria": [
+                { "name": "mqtt", "description": "Services talk", "judge": "Checks", "provenBy": ["unit"] },
+                { "name": "documentation", "description": "Documentation is complete", "judge": "Person" },
+            ],
+        },
+        "status": status,
+    }))
+    .unwrap()
+}
+
+/// The same without any status: as it is between `apply` and the operator's first look.
+pub(crate) fn bare(number: i32) -> Phase {
+    let mut phase = phase(number, &json!({}));
+    phase.status = None;
+    phase
+}
+
+/// Attempt 1 of 3 under way.
+pub(crate) fn developing() -> Value {
+    json!({
+        "observedGeneration": 1,
+        "state": "Developing",
+        "attempt": 1,
+        "summary": { "attempt": "1/3", "tasks": "1/2", "waitingFor": "task gateway" },
+        "tasks": [
+            { "name": "broker", "agentTask": "alicia-1-a1-broker", "state": "Integrated", "commit": "1a2b3c4d5e6f" },
+            { "name": "gateway", "agentTask": "alicia-1-a1-gateway", "state": "Working" },
+        ],
+    })
+}
+
+/// Attempt 1 was refused, attempt 2 has begun.
+pub(crate) fn sent_back() -> Value {
+    json!({
+        "observedGeneration": 1,
+        "state": "Developing",
+        "attempt": 2,
+        "summary": { "attempt": "2/3", "score": "9.01", "tasks": "0/1", "waitingFor": "task rework" },
+        "tasks": [{ "name": "rework", "agentTask": "alicia-1-a2-rework", "state": "Working" }],
+        "review": review("alicia-1-r1-1", "Fail"),
+        "history": [record(1, "alicia-1-r1-1", "Fail", "9.01")],
+    })
+}
+
+/// Merged in attempt 2.
+pub(crate) fn passed() -> Value {
+    json!({
+        "observedGeneration": 1,
+        "state": "Passed",
+        "attempt": 2,
+        "summary": { "attempt": "2/3", "score": "9.91", "tasks": "1/1" },
+        "tasks": [{ "name": "rework", "agentTask": "alicia-1-a2-rework", "state": "Integrated", "commit": "abcdef0" }],
+        "review": review("alicia-1-r2-1", "Pass"),
+        "merge": { "commit": "3f2c1ab7e6d5c4b3a2918070605040302010ffee", "tag": "phase-1-v1.0.0" },
+        "history": [record(1, "alicia-1-r1-1", "Fail", "9.01"), record(2, "alicia-1-r2-1", "Pass", "9.91")],
+    })
+}
+
+/// The gate is passed; a person is asked.
+pub(crate) fn awaiting() -> Value {
+    json!({
+        "observedGeneration": 1,
+        "state": "AwaitingApproval",
+        "attempt": 1,
+        "summary": {
+            "attempt": "1/3", "score": "9.61", "tasks": "5/5", "waitingFor": "you: approval, criterion documentation",
+        },
+        "review": review("alicia-5-r1-1", "Pass"),
+        "history": [record(1, "alicia-5-r1-1", "Pass", "9.61")],
+    })
+}
+
+/// Every attempt was refused.
+pub(crate) fn escalated() -> Value {
+    json!({
+        "observedGeneration": 1,
+        "state": "Escalated",
+        "attempt": 3,
+        "summary": { "attempt": "3/3", "score": "9.01", "tasks": "1/1", "waitingFor": "you: retry or abort" },
+        "review": review("alicia-1-r3-1", "Fail"),
+        "escalation": { "reason": "AttemptsExhausted", "from": "Reviewing", "message": "3 of 3 attempts were refused" },
+        "history": [record(3, "alicia-1-r3-1", "Fail", "9.01")],
+    })
+}
+
+/// Not started, for two reasons.
+pub(crate) fn blocked() -> Value {
+    json!({
+        "observedGeneration": 1,
+        "state": "Pending",
+        "summary": { "waitingFor": "phase alicia-1" },
+        "blockedBy": [
+            { "reason": "DependencyNotPassed", "message": "phase alicia-1 has not passed" },
+            { "reason": "PodTemplateMissing", "message": "there is no PodTemplate klein in this namespace: make it" },
+        ],
+    })
+}
+
+/// Not started, because the phase before has not passed.
+pub(crate) fn queued() -> Value {
+    json!({
+        "observedGeneration": 1,
+        "state": "Pending",
+        "blockedBy": [{ "reason": "DependencyNotPassed", "message": "phase alicia-1 has not passed" }],
+    })
+}
+
+/// Suspended by a Decision in the middle of its work.
+pub(crate) fn suspended() -> Value {
+    let mut status = developing();
+    status["blockedBy"] = json!([{ "reason": "Suspended", "message": "suspended by ada" }]);
+    status
+}
+
+fn review(result: &str, verdict: &str) -> Value {
+    json!({
+        "number": 1,
+        "commit": "5e6f708192a3b4c5d6e7f8091a2b3c4d5e6f7081",
+        "tree": "aa",
+        "base": "bb",
+        "gateHash": "cc",
+        "result": result,
+        "verdict": verdict,
+    })
+}
+
+fn record(attempt: i32, result: &str, verdict: &str, score: &str) -> Value {
+    json!({ "attempt": attempt, "result": result, "tree": "aa", "verdict": verdict, "score": score })
+}
+
+fn result(name: &str, attempt: i32, status: &Value) -> ReviewResult {
+    serde_json::from_value(json!({
+        "apiVersion": "phasegate.dev/v1alpha1",
+        "kind": "ReviewResult",
+        "metadata": { "name": name },
+        "spec": {
+            "phase": "alicia-1",
+            "phaseUID": "uid-1",
+            "attempt": attempt,
+            "number": 1,
+            "commit": "5e6f708192a3b4c5d6e7f8091a2b3c4d5e6f7081",
+            "tree": "aa",
+            "base": "00112233445566",
+            "gateHash": "cc",
+            "rubric": {
+                "passingScore": "9.0",
+                "categories": [
+                    { "name": "code-quality", "weight": 30, "floor": "8.0" },
+                    { "name": "security", "weight": 15, "floor": "9.0" },
+                ],
+            },
+            "checks": [
+                {
+                    "name": "bandit", "task": "t", "blocking": false, "categories": ["security"], "outcome": "Failed",
+                    "exitCode": 1,
+                },
+                { "name": "unit", "task": "t", "blocking": true, "categories": ["functionality"], "outcome": "Passed", "exitCode": 0 },
+            ],
+            "criteria": [
+                { "name": "documentation", "description": "Documentation is complete", "judge": "Person" },
+            ],
+        },
+        "status": status,
+    }))
+    .unwrap()
+}
+
+/// The worked example: a total above 9.0, and security below its floor.
+pub(crate) fn refused() -> ReviewResult {
+    let status = json!({
+        "observedGeneration": 1,
+        "verdict": "Fail",
+        "score": "9.01",
+        "scoreThousandths": 9010,
+        "categories": [
+            {
+                "name": "code-quality", "weight": 30, "floor": "8.0", "score": "9.7",
+                "evidence": [{ "source": "lint lint.sarif", "score": "9.7", "why": "1 Minor: -0.3" }],
+            },
+            {
+                "name": "security", "weight": 15, "floor": "9.0", "score": "4.0",
+                "evidence": [{ "source": "bandit bandit.sarif", "score": "4.0", "why": "1 Critical: -6.0" }],
+            },
+        ],
+        "reasons": [{ "type": "BelowFloor", "message": "security scored 4.0; its floor is 9.0" }],
+        "criteria": [{ "name": "documentation", "state": "AwaitsPerson", "message": "Documentation is complete" }],
+        "counts": { "critical": 1, "minor": 1 },
+        "findings": [
+            {
+                "check": "bandit", "categories": ["security"], "persisting": false,
+                "finding": {
+                    "id": "f1", "rule": "B602", "severity": "Critical", "path": "gateway.py", "line": 41,
+                    "message": "subprocess call with shell=True",
+                },
+            },
+            {
+                "check": "lint", "categories": ["code-quality"], "persisting": true,
+                "finding": { "id": "f2", "rule": "E501", "severity": "Minor", "path": "bus.py", "line": 0, "message": "line | too long" },
+            },
+        ],
+        "recommendations": ["gateway.py:41: mend B602"],
+    });
+    result("alicia-1-r1-1", 1, &status)
+}
+
+/// The judgement after: the hole is closed.
+pub(crate) fn mended() -> ReviewResult {
+    let status = json!({
+        "observedGeneration": 1,
+        "verdict": "Pass",
+        "score": "9.91",
+        "scoreThousandths": 9910,
+        "categories": [
+            { "name": "code-quality", "weight": 30, "floor": "8.0", "score": "9.7", "evidence": [] },
+            { "name": "security", "weight": 15, "floor": "9.0", "score": "10.0", "evidence": [] },
+        ],
+        "reasons": [{ "type": "Passed", "message": "9.91 reaches 9.0 and every floor is kept" }],
+        "counts": { "minor": 1 },
+        "findings": [
+            {
+                "check": "lint", "categories": ["code-quality"], "persisting": true,
+                "finding": { "id": "f2", "rule": "E501", "severity": "Minor", "path": "bus.py", "line": 0, "message": "line | too long" },
+            },
+        ],
+        "resolved": ["f1"],
+    });
+    result("alicia-1-r2-1", 2, &status)
+}
+
+/// Made a moment ago, not judged yet.
+pub(crate) fn unjudged() -> ReviewResult {
+    let mut result = refused();
+    result.status = None;
+    result
+}

@@ -1,0 +1,233 @@
+//! What people read, compared with golden files under `snapshots/`.
+
+use std::fmt::Write as _;
+
+use k8s_openapi::jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::{
+    args::Answer,
+    decide::{Wish, decide},
+    fixtures::{
+        awaiting, bare, blocked, developing, escalated, mended, passed, phase, queued, refused, sent_back, suspended,
+        unjudged,
+    },
+    follow::{self, Results, Settled},
+    next, report, table,
+    text::Look,
+    why,
+};
+use crate::api::{Phase, decision::DecisionType, phase::EscalationReason};
+
+fn look() -> Look {
+    Look::default()
+}
+
+fn later() -> Timestamp {
+    "2026-01-01T00:01:00Z".parse().unwrap()
+}
+
+fn results() -> Results {
+    [refused(), mended()].into_iter().map(|result| (result.metadata.name.clone().unwrap(), result)).collect()
+}
+
+fn told(before: Option<&Phase>, now: &Phase) -> String {
+    follow::lines(before, now, &results(), 8, &look()).join("\n")
+}
+
+#[test]
+fn why_explains_every_lost_tenth_of_a_refusal() {
+    insta::assert_snapshot!("why_sent_back", why::why(&phase(1, &sent_back()), Some(&refused()), &look()));
+}
+
+#[test]
+fn why_names_the_command_that_a_waiting_phase_waits_for() {
+    let look = Look { namespace: Some("alicia".to_owned()), ..look() };
+    insta::assert_snapshot!("why_awaiting", why::why(&phase(5, &awaiting()), None, &look));
+}
+
+#[test]
+fn why_says_what_helps_against_an_escalation() {
+    insta::assert_snapshot!("why_escalated", why::why(&phase(1, &escalated()), None, &look()));
+}
+
+#[test]
+fn why_names_everything_in_the_way() {
+    insta::assert_snapshot!("why_blocked", why::why(&phase(2, &blocked()), None, &look()));
+}
+
+#[test]
+fn why_says_how_a_suspended_phase_goes_on() {
+    insta::assert_snapshot!("why_suspended", why::why(&phase(1, &suspended()), None, &look()));
+    let mut by_spec = phase(1, &suspended());
+    by_spec.spec.suspend = true;
+    insta::assert_snapshot!("why_suspended_by_spec", why::why(&by_spec, None, &look()));
+}
+
+#[test]
+fn a_report_says_what_changed() {
+    insta::assert_snapshot!("report_refused", report::report(&refused(), None));
+    insta::assert_snapshot!("report_mended", report::report(&mended(), Some(&refused())));
+    insta::assert_snapshot!("report_unjudged", report::report(&unjudged(), None));
+}
+
+#[test]
+fn the_table_has_the_columns_of_the_design() {
+    let phases = [phase(1, &passed()), phase(5, &awaiting()), bare(6)];
+    insta::assert_snapshot!("table", table::table(&phases, false, later(), &look()));
+    insta::assert_snapshot!("table_everywhere", table::table(&phases, true, later(), &look()));
+}
+
+#[test]
+fn the_tree_shows_each_phase_once_even_in_a_circle() {
+    let mut phases: Vec<_> = [1, 2, 3].map(|number| phase(number, &queued())).into();
+    let mut beside = phase(2, &queued());
+    beside.metadata.name = Some("alicia-2b".to_owned());
+    phases.push(beside);
+    insta::assert_snapshot!("tree", table::tree(&phases, later(), &look()));
+    phases[0].spec.depends_on = vec!["alicia-3".to_owned()];
+    insta::assert_snapshot!("tree_circle", table::tree(&phases, later(), &look()));
+}
+
+#[test]
+fn a_watch_tells_a_refusal_and_the_pass_after_it() {
+    let steps = [phase(1, &queued()), phase(1, &developing()), phase(1, &sent_back()), phase(1, &passed())];
+    let mut story: Vec<String> = vec![told(None, &steps[0])];
+    story.extend(steps.windows(2).map(|pair| told(Some(&pair[0]), &pair[1])));
+    insta::assert_snapshot!("watch", story.join("\n"));
+    // The fixed point: the same look again has nothing to tell.
+    for step in &steps {
+        assert_eq!(told(Some(step), step), "");
+    }
+}
+
+#[test]
+fn a_watch_that_starts_late_tells_the_judgements_so_far() {
+    insta::assert_snapshot!("watch_late", told(None, &phase(1, &passed())));
+    insta::assert_snapshot!("watch_waits", told(None, &phase(5, &awaiting())));
+    insta::assert_snapshot!("watch_escalated", told(None, &phase(1, &escalated())));
+}
+
+#[test]
+fn a_watch_ends_when_nothing_more_happens_by_itself() {
+    let settled = |first: &Value, second: &Value, name: &str| {
+        let all = [("alicia-1".to_owned(), phase(1, first)), ("alicia-2".to_owned(), phase(2, second))];
+        follow::settled(name, &all.into())
+    };
+    assert_eq!(settled(&passed(), &queued(), "alicia-1"), Settled::Yes);
+    assert_eq!(settled(&passed(), &queued(), "alicia-2"), Settled::No);
+    assert_eq!(settled(&developing(), &queued(), "alicia-2"), Settled::No);
+    assert_eq!(settled(&escalated(), &queued(), "alicia-2"), Settled::Blocked);
+    assert_eq!(settled(&developing(), &blocked(), "alicia-2"), Settled::Blocked);
+    assert_eq!(settled(&suspended(), &queued(), "alicia-1"), Settled::Blocked);
+    assert_eq!(settled(&json!({}), &queued(), "alicia-1"), Settled::No, "not looked at yet");
+    assert_eq!(settled(&passed(), &awaiting(), "alicia-2"), Settled::Yes);
+    assert_eq!(settled(&passed(), &awaiting(), "alicia-9"), Settled::Blocked, "a phase that is not there");
+}
+
+#[test]
+fn no_partial_object_breaks_a_rendering() {
+    let states = [
+        "Pending",
+        "Preparing",
+        "Developing",
+        "Reviewing",
+        "Backoff",
+        "AwaitingApproval",
+        "Merging",
+        "Passed",
+        "Escalated",
+        "Failed",
+    ];
+    for state in states {
+        for generation in [-1, 1] {
+            let mut phase = phase(1, &json!({ "observedGeneration": generation, "state": state }));
+            phase.metadata = kube::api::ObjectMeta::default();
+            for result in [None, Some(unjudged()), Some(refused())] {
+                assert!(!why::why(&phase, result.as_ref(), &look()).is_empty(), "{state}");
+            }
+            follow::lines(None, &phase, &Results::new(), 0, &look());
+            assert!(table::table(std::slice::from_ref(&phase), true, later(), &look()).contains(state));
+            assert!(table::tree(std::slice::from_ref(&phase), later(), &look()).contains(state));
+        }
+    }
+}
+
+fn yes(criterion: &str) -> Answer {
+    Answer { criterion: criterion.to_owned(), met: true }
+}
+
+fn approve(answers: &[Answer]) -> Wish {
+    Wish::Approve { answers: answers.to_vec(), note: String::new() }
+}
+
+#[test]
+fn an_approval_speaks_of_the_reviewed_commit_and_this_attempt() {
+    let spec = decide(&approve(&[yes("documentation")]), &phase(5, &awaiting()), None, "ada", &look()).unwrap();
+    assert_eq!(spec.kind, DecisionType::Approve);
+    assert_eq!((spec.phase.as_str(), spec.phase_uid.as_str(), spec.attempt), ("alicia-5", "uid-5", 1));
+    assert_eq!(spec.commit.as_deref(), Some("5e6f708192a3b4c5d6e7f8091a2b3c4d5e6f7081"));
+    assert_eq!(spec.user, "ada");
+    assert_eq!(spec.answers.len(), 1);
+}
+
+#[test]
+fn each_refusal_names_what_to_do() {
+    let cases: Vec<(&str, Wish, Value)> = vec![
+        ("an open criterion", approve(&[]), awaiting()),
+        ("an unknown criterion", approve(&[yes("docs")]), awaiting()),
+        ("an answer given twice", approve(&[yes("documentation"), yes("documentation")]), awaiting()),
+        ("approve while at work", approve(&[]), developing()),
+        ("approve what is escalated", approve(&[]), escalated()),
+        ("approve before the first look", approve(&[]), json!({})),
+        ("reject without a note", Wish::Reject { note: " ".to_owned() }, awaiting()),
+        ("reject what is merged", Wish::Reject { note: "x".to_owned() }, passed()),
+        ("retry what is at work", Wish::Retry { attempts: 1, commit: None, note: String::new() }, developing()),
+        (
+            "retry with a short commit",
+            Wish::Retry { attempts: 1, commit: Some("3f2c1ab".to_owned()), note: String::new() },
+            escalated(),
+        ),
+        ("abort what is merged", Wish::Abort { note: "x".to_owned() }, passed()),
+        ("suspend twice", Wish::Suspend { note: String::new() }, suspended()),
+        ("resume what is at work", Wish::Resume { note: String::new() }, developing()),
+    ];
+    let mut text = String::new();
+    for (what, wish, status) in cases {
+        let refused = decide(&wish, &phase(5, &status), None, "ada", &look()).unwrap_err();
+        let _ = write!(text, "# {what}\n{refused}\n\n");
+    }
+    insta::assert_snapshot!("refusals", text);
+}
+
+#[test]
+fn what_fits_the_state_becomes_a_decision() {
+    let note = || "because".to_owned();
+    let commit = "5e6f708192a3b4c5d6e7f8091a2b3c4d5e6f7081".to_owned();
+    for (wish, status, kind) in [
+        (Wish::Reject { note: note() }, awaiting(), DecisionType::Reject),
+        (Wish::Retry { attempts: 2, commit: Some(commit), note: note() }, escalated(), DecisionType::Retry),
+        (Wish::Abort { note: note() }, escalated(), DecisionType::Abort),
+        (Wish::Suspend { note: note() }, developing(), DecisionType::Suspend),
+        (Wish::Resume { note: note() }, suspended(), DecisionType::Resume),
+    ] {
+        let spec = decide(&wish, &phase(1, &status), None, "ada", &look()).unwrap();
+        assert_eq!((spec.kind, spec.note), (kind, note()));
+    }
+}
+
+#[test]
+fn a_suspension_in_the_manifest_is_not_resumed_by_a_decision() {
+    let mut phase = phase(1, &suspended());
+    phase.spec.suspend = true;
+    let refused = decide(&Wish::Resume { note: String::new() }, &phase, None, "ada", &look()).unwrap_err();
+    assert!(refused.0.contains("spec.suspend"), "{refused}");
+}
+
+#[test]
+fn every_escalation_has_a_remedy_of_its_own() {
+    use EscalationReason::{AttemptsExhausted, Conflict, Gamed, Inconclusive, NoProgress, PhaseTimeout, TaskFailed};
+    let all = [AttemptsExhausted, PhaseTimeout, Inconclusive, NoProgress, Conflict, TaskFailed, Gamed];
+    let remedies: std::collections::BTreeSet<_> = all.into_iter().map(next::remedy).collect();
+    assert_eq!(remedies.len(), all.len());
+}

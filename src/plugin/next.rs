@@ -1,0 +1,75 @@
+//! Which command comes next for a phase, and what helps against each reason for a stop. Pure.
+
+use std::fmt::Write as _;
+
+use super::{
+    reading::{self, Suspended},
+    text::Look,
+};
+use crate::api::{
+    Phase, ReviewResult,
+    phase::{EscalationReason, PhaseState},
+};
+
+/// Commands that move the phase on, the likeliest first, each with what it does.
+pub(crate) fn commands(phase: &Phase, result: Option<&ReviewResult>, look: &Look) -> Vec<(String, &'static str)> {
+    let name = reading::name(phase);
+    let one = |words: String, what| (look.command(&words), what);
+    let suspended = reading::suspended(phase);
+    if suspended == Suspended::ByDecision {
+        return vec![one(format!("resume {name}"), "let it go on")];
+    }
+    match reading::state(phase) {
+        PhaseState::AwaitingApproval => vec![
+            one(approve(phase, result), "let it merge"),
+            one(format!("report {name}"), "read the review first"),
+            one(format!("reject {name} --note 'what has to change'"), "send it back"),
+        ],
+        PhaseState::Escalated => vec![
+            one(format!("retry {name} --note 'what to do differently'"), "grant one more attempt"),
+            one(format!("report {name}"), "read the last review"),
+            one(format!("abort {name} --note 'why'"), "give it up"),
+        ],
+        PhaseState::Passed => vec![one(format!("report {name}"), "read its review")],
+        PhaseState::Failed => Vec::new(),
+        PhaseState::Pending
+        | PhaseState::Preparing
+        | PhaseState::Developing
+        | PhaseState::Reviewing
+        | PhaseState::Backoff
+        | PhaseState::Merging => match suspended {
+            Suspended::BySpec => Vec::new(),
+            Suspended::No | Suspended::ByDecision => vec![one(format!("watch {name}"), "see what happens")],
+        },
+    }
+}
+
+/// The approve command with an answer for every criterion that a person judges.
+pub(crate) fn approve(phase: &Phase, result: Option<&ReviewResult>) -> String {
+    let mut words = format!("approve {}", reading::name(phase));
+    for criterion in reading::person_criteria(phase, result) {
+        let _ = write!(words, " --answer {}=yes", criterion.name);
+    }
+    words
+}
+
+/// What a person can do about an escalation.
+pub(crate) const fn remedy(reason: EscalationReason) -> &'static str {
+    match reason {
+        EscalationReason::AttemptsExhausted => {
+            "read the findings; say in the retry's note what to do differently, or push a fix and retry with its commit"
+        }
+        EscalationReason::PhaseTimeout => "see which task took so long; raise spec.timeout, then retry",
+        EscalationReason::Inconclusive => {
+            "see why the check could not be started (its image, the cluster's room), mend that, then retry"
+        }
+        EscalationReason::NoProgress => {
+            "the developer does not get any further by itself: say in the retry's note how, or push a fix and retry with its commit"
+        }
+        EscalationReason::Conflict => "push the merged work to a bugfix branch and retry with its commit",
+        EscalationReason::TaskFailed => "read the task's message and its pod's log, mend the cause, then retry",
+        EscalationReason::Gamed => {
+            "look at what the change does to tests, suppressions and gate files; retry with a note, or abort"
+        }
+    }
+}
