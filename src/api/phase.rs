@@ -230,12 +230,16 @@ pub enum EscalationReason {
     Inconclusive,
     /// The same findings twice running, or a rework that changed nothing.
     NoProgress,
-    /// A task's commit does not merge, and its runs are spent.
+    /// A commit does not merge, and handing it out anew did not help.
     Conflict,
+    /// The tag of the phase exists already and names something else.
+    TagTaken,
     /// A task spent all its runs.
     TaskFailed,
     /// The change weakens what judges it.
     Gamed,
+    /// The phase's budget is spent.
+    BudgetExceeded,
 }
 
 /// Why a phase cannot start or go on.
@@ -278,7 +282,7 @@ pub enum BlockedReason {
 }
 
 /// One reason why a phase cannot start or go on.
-#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[serde(rename_all = "camelCase")]
 pub struct Blocked {
     /// What kind of reason.
@@ -342,6 +346,9 @@ pub struct PhaseStatus {
     /// When the phase left Pending.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_at: Option<Time>,
+    /// When it was suspended; the clock of `timeout` stands still meanwhile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suspended_at: Option<Time>,
     /// When the state last changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state_since: Option<Time>,
@@ -388,6 +395,7 @@ impl Default for PhaseStatus {
             escalation: None,
             adopted: false,
             started_at: None,
+            suspended_at: None,
             state_since: None,
             backoff_until: None,
             turn_since: None,
@@ -437,17 +445,26 @@ pub struct ReleaseBranch {
 }
 
 /// A task of the current attempt.
-#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct PhaseTaskStatus {
     /// Name of the task, or `rework`.
     #[schemars(length(max = 40))]
     pub name: String,
-    /// Its AgentTask.
+    /// Its AgentTask; empty while it waits, and for a commit that a person pushed.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     #[schemars(length(max = 253))]
     pub agent_task: String,
     /// Where it is.
     pub state: PhaseTaskState,
+    /// Times it was handed out, counted from 1: a conflict or a person's Retry hands it out anew.
+    #[serde(default)]
+    #[schemars(range(min = 0))]
+    pub dispatch: i32,
+    /// The commit that was submitted for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub submitted: Option<String>,
     /// The commit on the release branch that holds it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
@@ -459,9 +476,10 @@ pub struct PhaseTaskStatus {
 }
 
 /// Where a task of a phase is.
-#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum PhaseTaskState {
     /// Not started.
+    #[default]
     Waiting,
     /// At work.
     Working,
@@ -550,6 +568,9 @@ pub struct JudgementRecord {
     /// The tree that was judged.
     #[schemars(length(max = 64))]
     pub tree: String,
+    /// Hash of the gate it was judged by.
+    #[schemars(length(max = 64))]
+    pub gate_hash: String,
     /// Verdict.
     pub verdict: Verdict,
     /// Score, such as `9.01`; empty if there was none.

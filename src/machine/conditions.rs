@@ -1,0 +1,107 @@
+//! Conditions by which kstatus, Argo CD and `kubectl wait` understand our kinds (design §4):
+//! working = Ready Unknown + Reconciling True; done = Ready True; needs a person = Ready False +
+//! Stalled True.
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+
+use crate::api::phase::{BlockedReason, PhaseState, PhaseStatus};
+
+/// What an object is to those who wait for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Health {
+    /// It works or waits for something that comes by itself.
+    Working,
+    /// It is done.
+    Done,
+    /// A person is needed.
+    NeedsPerson,
+}
+
+/// The three conditions, with the time of the last change kept where nothing changed.
+pub fn conditions(
+    before: &[Condition],
+    health: Health,
+    reason: &str,
+    message: &str,
+    generation: i64,
+    now: Timestamp,
+) -> Vec<Condition> {
+    let (ready, reconciling, stalled) = match health {
+        Health::Working => ("Unknown", "True", "False"),
+        Health::Done => ("True", "False", "False"),
+        Health::NeedsPerson => ("False", "False", "True"),
+    };
+    [("Ready", ready), ("Reconciling", reconciling), ("Stalled", stalled)]
+        .into_iter()
+        .map(|(kind, status)| {
+            let since = before.iter().find(|old| old.type_ == kind && old.status == status);
+            Condition {
+                type_: kind.to_owned(),
+                status: status.to_owned(),
+                reason: reason.to_owned(),
+                message: message.to_owned(),
+                observed_generation: Some(generation),
+                last_transition_time: since.map_or(Time(now), |old| old.last_transition_time.clone()),
+            }
+        })
+        .collect()
+}
+
+/// Conditions of a Phase.
+pub(super) fn of_phase(before: &PhaseStatus, after: &PhaseStatus, now: Timestamp) -> Vec<Condition> {
+    let reason = reason(after);
+    let message = match (&after.escalation, &after.merge) {
+        (Some(escalation), _) => escalation.message.clone(),
+        (None, Some(merge)) => format!("merged {} and tagged {}", merge.commit, merge.tag),
+        (None, None) => after.summary.waiting_for.clone(),
+    };
+    conditions(&before.conditions, health(after), &reason, &message, after.observed_generation, now)
+}
+
+fn reason(status: &PhaseStatus) -> String {
+    match (&status.escalation, status.blocked_by.first()) {
+        (Some(escalation), _) => format!("{:?}", escalation.reason),
+        (None, Some(blocked)) => format!("{:?}", blocked.reason),
+        (None, None) => format!("{:?}", status.state),
+    }
+}
+
+fn health(status: &PhaseStatus) -> Health {
+    match status.state {
+        PhaseState::Passed => Health::Done,
+        PhaseState::Escalated | PhaseState::Failed | PhaseState::AwaitingApproval => Health::NeedsPerson,
+        PhaseState::Pending
+        | PhaseState::Preparing
+        | PhaseState::Developing
+        | PhaseState::Reviewing
+        | PhaseState::Backoff
+        | PhaseState::Merging => {
+            if status.blocked_by.iter().any(|blocked| needs_person(blocked.reason)) {
+                Health::NeedsPerson
+            } else {
+                Health::Working
+            }
+        }
+    }
+}
+
+fn needs_person(reason: BlockedReason) -> bool {
+    match reason {
+        BlockedReason::Suspended | BlockedReason::DependencyNotPassed | BlockedReason::RepositoryNotReady => false,
+        BlockedReason::DependencyMissing
+        | BlockedReason::DependencyCycle
+        | BlockedReason::TaskCycle
+        | BlockedReason::RepositoryMissing
+        | BlockedReason::AgentMissing
+        | BlockedReason::PodTemplateMissing
+        | BlockedReason::PodTemplateInvalid
+        | BlockedReason::CheckImageMissing
+        | BlockedReason::CheckNameTaken
+        | BlockedReason::CheckUnknown
+        | BlockedReason::NoEvidencePossible
+        | BlockedReason::WeakensGate
+        | BlockedReason::NumberTaken
+        | BlockedReason::WeightMissing => true,
+    }
+}

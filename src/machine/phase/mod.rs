@@ -1,0 +1,380 @@
+//! The machine of a Phase (design §5): facts in, actions and changes out.
+//!
+//! A reconciliation is `decide(&Snapshot)`, then its actions, then `settle` for each answer, then
+//! `project` of all changes onto the status, which is written last. Every action can be repeated.
+
+mod decide;
+mod project;
+mod settle;
+
+pub use decide::decide;
+pub use project::{REWORK, Stamp, agent_task_name, check_task_name, project};
+pub use settle::settle;
+
+use crate::api::{
+    agent_task::FailureClass,
+    phase::{Blocked, EscalationReason, PhaseState, PhaseTaskState},
+    review_result::Verdict,
+};
+
+/// Everything a decision may depend on, small and comparable.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Snapshot {
+    /// Recorded state.
+    pub state: PhaseState,
+    /// Recorded attempt; 0 before the first.
+    pub attempt: u32,
+    /// Attempts allowed in all: `maxAttempts` plus what Decisions granted.
+    pub limit: u32,
+    /// Whether anything stands against starting, or, once started, against going on.
+    pub blocked: bool,
+    /// Whether a person suspended it.
+    pub suspended: bool,
+    /// Whether it has taken longer than its timeout.
+    pub timed_out: bool,
+    /// Whether the recorded backoff is over.
+    pub backoff_over: bool,
+    /// Whether the claim was refused for this very spec: asking again would change nothing.
+    pub claim_refused: bool,
+    /// Decisions not acted on yet, oldest first.
+    pub orders: Vec<Order>,
+    /// Tasks of the current attempt, in the order of the spec.
+    pub tasks: Vec<TaskFact>,
+    /// Tasks that may be at work at the same time.
+    pub parallelism: usize,
+    /// Times a task may be handed out.
+    pub max_dispatches: u32,
+    /// Whether it is this phase's turn on its base branch.
+    pub has_turn: bool,
+    /// Hash of the gate as the specs have it now.
+    pub gate_hash: String,
+    /// The recorded review.
+    pub review: Option<ReviewFact>,
+    /// Whether a person must approve the merge.
+    pub approval_required: bool,
+    /// Criteria that a person judges.
+    pub person_criteria: Vec<String>,
+    /// Whether an approval is recorded for the reviewed commit.
+    pub approved: bool,
+    /// Why and from which state it was escalated.
+    pub escalation: Option<(EscalationReason, PhaseState)>,
+}
+
+/// A Decision of a person, as the machine sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Order {
+    /// UID of the Decision.
+    pub uid: String,
+    /// What was decided.
+    pub kind: OrderKind,
+    /// Attempt it speaks of.
+    pub attempt: u32,
+    /// Commit it speaks of.
+    pub commit: Option<String>,
+    /// Who decided.
+    pub user: String,
+    /// Why.
+    pub note: String,
+}
+
+/// What a person decided.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum OrderKind {
+    /// Approve, with answers: criterion, met.
+    Approve(Vec<(String, bool)>),
+    /// Send back.
+    Reject,
+    /// Grant this many attempts.
+    Retry(u32),
+    /// Give up.
+    Abort,
+    /// Suspend or Resume: which holds is a fact of the snapshot; the order is only acknowledged.
+    Pause,
+    /// A type this version does not know.
+    Unsupported,
+}
+
+/// A task of the current attempt.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct TaskFact {
+    /// Its name.
+    pub name: String,
+    /// Recorded state.
+    pub state: PhaseTaskState,
+    /// Whether the tasks it depends on are integrated.
+    pub ready: bool,
+    /// Times it was handed out.
+    pub dispatch: u32,
+    /// What its AgentTask, or the commit a person pushed, says.
+    pub work: Work,
+}
+
+/// What is seen of a task's work.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Work {
+    /// There is no AgentTask yet.
+    Missing,
+    /// It is at work or waits for a run.
+    Active,
+    /// A commit was submitted.
+    Submitted,
+    /// No run is left.
+    Failed {
+        /// Why.
+        class: FailureClass,
+        /// In words.
+        message: String,
+    },
+}
+
+/// The recorded review and what is seen of it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ReviewFact {
+    /// The commit under judgement.
+    pub commit: String,
+    /// Hash of the gate it is judged by.
+    pub gate_hash: String,
+    /// Whether the recorded verdict of it has been acted on.
+    pub recorded: bool,
+    /// Whether the same tree failed the same gate before.
+    pub failed_before: bool,
+    /// The checks.
+    pub checks: Vec<CheckFact>,
+    /// The judgement.
+    pub judgement: Judgement,
+}
+
+/// A check of the review.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct CheckFact {
+    /// Its name.
+    pub name: String,
+    /// What is seen of it.
+    pub work: CheckWork,
+}
+
+/// What is seen of a check's AgentTask.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum CheckWork {
+    /// There is none yet.
+    Missing,
+    /// It runs or waits for a run.
+    Active,
+    /// It ended, one way or another.
+    Ended,
+}
+
+/// What is seen of the ReviewResult.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Judgement {
+    /// There is none yet.
+    Missing,
+    /// It is there, not judged yet.
+    Pending,
+    /// It is judged.
+    Judged {
+        /// The verdict.
+        verdict: Verdict,
+        /// Failure class of a Fail.
+        class: Option<FailureClass>,
+        /// Score, such as `9.01`; empty if there is none.
+        score: String,
+        /// Why, in words: the first reasons.
+        reasons: String,
+        /// Whether the open findings are those of the judgement before.
+        same_findings: bool,
+    },
+}
+
+/// One thing to do in the world. Every one can be repeated without doing it twice.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Action {
+    /// Claim the number and start the release branch.
+    Claim,
+    /// Make the AgentTask of this task of the current attempt.
+    EnsureTask(String),
+    /// Bring the submitted commit of this task into the release branch.
+    Integrate(String),
+    /// Bring the base branch into the release branch.
+    IntegrateBase,
+    /// Make the AgentTask of this check.
+    EnsureCheck(String),
+    /// Make the ReviewResult, with all evidence.
+    EnsureResult,
+    /// Merge to the base branch and tag.
+    Merge,
+    /// End the AgentTasks of this phase that are still at work.
+    StopTasks,
+}
+
+/// What an action came to.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Answer {
+    /// It is done; nothing more to say.
+    Done,
+    /// The number is this phase's and the release branch stands.
+    Claimed {
+        /// Head of the release branch.
+        head: String,
+        /// Head of the base branch it contains.
+        base: String,
+    },
+    /// The phase was merged and tagged in an earlier life.
+    Adopted {
+        /// Merge commit.
+        commit: String,
+        /// Tag.
+        tag: String,
+    },
+    /// The number belongs to another phase, in words.
+    NumberTaken(String),
+    /// The submitted commit is on the release branch.
+    Integrated {
+        /// The commit that brought it in.
+        commit: String,
+        /// Head of the release branch.
+        head: String,
+    },
+    /// Git cannot join the two; the paths.
+    Conflict(Vec<String>),
+    /// The release branch is elsewhere than recorded.
+    Stale {
+        /// Where it is.
+        head: String,
+    },
+    /// The base branch is an ancestor of the release branch's head.
+    BaseIntegrated {
+        /// Head of the release branch.
+        head: String,
+        /// Its tree.
+        tree: String,
+        /// Head of the base branch.
+        base: String,
+    },
+    /// Merged and tagged.
+    Merged {
+        /// Merge commit.
+        commit: String,
+        /// The phase's tag.
+        tag: String,
+    },
+    /// The base branch moved since the review.
+    BaseMoved,
+    /// The tag names something else.
+    TagTaken(String),
+    /// The repository does not hold this commit.
+    CommitMissing(String),
+    /// The git service says that this is not what was reviewed, and why.
+    NotReviewed(String),
+}
+
+/// One change of the recorded status.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Change {
+    /// Enter a state.
+    Enter(PhaseState),
+    /// Record that the timeout's clock starts anew.
+    RestartClock,
+    /// Begin the next attempt; a commit that a person pushed takes the place of the rework.
+    BeginAttempt {
+        /// The person's commit.
+        pushed: Option<String>,
+    },
+    /// The release branch stands here.
+    Release {
+        /// Its head.
+        head: String,
+        /// Head of the base branch it contains; unchanged if none.
+        base: Option<String>,
+    },
+    /// A task was handed out.
+    TaskWorking(String),
+    /// A task is on the release branch.
+    TaskIntegrated {
+        /// Its name.
+        task: String,
+        /// The commit that brought it in.
+        commit: String,
+    },
+    /// A task waits to be handed out anew.
+    TaskAnew {
+        /// Its name.
+        task: String,
+        /// Why.
+        why: String,
+    },
+    /// A task failed for good.
+    TaskFailed {
+        /// Its name.
+        task: String,
+        /// Why.
+        why: String,
+    },
+    /// The commit to judge is known.
+    BeginReview {
+        /// The commit.
+        commit: String,
+        /// Its tree.
+        tree: String,
+        /// Head of the base branch.
+        base: String,
+    },
+    /// The review is void: base or gate moved.
+    DropReview,
+    /// The verdict is in.
+    Judged {
+        /// The verdict.
+        verdict: Verdict,
+        /// Failure class of a Fail.
+        class: Option<FailureClass>,
+        /// Score; empty if none.
+        score: String,
+    },
+    /// A person approved the reviewed commit.
+    Approved {
+        /// UID of the Decision.
+        uid: String,
+        /// Who.
+        user: String,
+        /// The commit.
+        commit: String,
+    },
+    /// What the next rework is told beside the findings.
+    Note(String),
+    /// Attempts were granted.
+    Grant(u32),
+    /// A Decision was acted on, or cannot be; what came of it.
+    Used {
+        /// UID of the Decision.
+        uid: String,
+        /// In words.
+        remark: String,
+    },
+    /// Something stands against going on.
+    Blocked(Vec<Blocked>),
+    /// Park it for a person.
+    Escalate {
+        /// Why.
+        reason: EscalationReason,
+        /// In words, with what a person can do.
+        message: String,
+    },
+    /// Merged.
+    Merged {
+        /// Merge commit.
+        commit: String,
+        /// Tag.
+        tag: String,
+        /// Whether that was in an earlier life.
+        adopted: bool,
+    },
+}
+
+/// What to do, and what to record once it is done.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Outcome {
+    /// In order. If one fails with an error, nothing is recorded and all is tried again.
+    pub actions: Vec<Action>,
+    /// Changes that do not depend on answers.
+    pub changes: Vec<Change>,
+}

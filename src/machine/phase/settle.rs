@@ -1,0 +1,84 @@
+//! What follows from the answer of an action.
+
+use super::{Action, Answer, Change, Snapshot};
+use crate::api::phase::{Blocked, BlockedReason, EscalationReason, PhaseState};
+
+/// The changes that follow from what an action came to.
+pub fn settle(s: &Snapshot, action: &Action, answer: Answer) -> Vec<Change> {
+    match answer {
+        Answer::Done => Vec::new(),
+        Answer::Claimed { head, base } => vec![
+            Change::Release { head, base: Some(base) },
+            Change::BeginAttempt { pushed: None },
+            Change::Enter(PhaseState::Developing),
+        ],
+        Answer::Adopted { commit, tag } => {
+            vec![Change::Merged { commit, tag, adopted: true }, Change::Enter(PhaseState::Passed)]
+        }
+        Answer::NumberTaken(message) => {
+            vec![Change::Blocked(vec![Blocked { reason: BlockedReason::NumberTaken, message }])]
+        }
+        Answer::Integrated { commit, head } => integrated(action, commit, head),
+        Answer::Conflict(paths) => conflict(s, action, &paths),
+        Answer::Stale { head } => vec![Change::Release { head, base: None }],
+        Answer::BaseIntegrated { head, tree, base } => vec![
+            Change::Release { head: head.clone(), base: Some(base.clone()) },
+            Change::BeginReview { commit: head, tree, base },
+        ],
+        Answer::Merged { commit, tag } => {
+            vec![Change::Merged { commit, tag, adopted: false }, Change::Enter(PhaseState::Passed)]
+        }
+        // Base or release branch are elsewhere: judged again as they are, no attempt spent.
+        Answer::BaseMoved | Answer::NotReviewed(_) => vec![Change::DropReview, Change::Enter(PhaseState::Reviewing)],
+        Answer::TagTaken(tag) => {
+            let message =
+                format!("tag {tag} exists and is not this phase's; remove it or raise spec.version, then Retry");
+            vec![Change::Escalate { reason: EscalationReason::TagTaken, message }]
+        }
+        Answer::CommitMissing(commit) => {
+            let message = format!("the repository holds no commit {commit}; push it first, then Retry with it");
+            vec![Change::Escalate { reason: EscalationReason::TaskFailed, message }]
+        }
+    }
+}
+
+fn integrated(action: &Action, commit: String, head: String) -> Vec<Change> {
+    let release = Change::Release { head, base: None };
+    match task_of(action) {
+        Some(task) => vec![Change::TaskIntegrated { task: task.to_owned(), commit }, release],
+        None => vec![release],
+    }
+}
+
+fn conflict(s: &Snapshot, action: &Action, paths: &[String]) -> Vec<Change> {
+    let listed = paths.iter().take(20).map(String::as_str).collect::<Vec<_>>().join(", ");
+    let Some(task) = task_of(action) else {
+        let message = format!(
+            "the base branch does not merge into the release branch: both changed {listed}; merge it by hand, push it to a bugfix branch of this phase, and Retry with that commit"
+        );
+        return vec![Change::Escalate { reason: EscalationReason::Conflict, message }];
+    };
+    let why = format!("the commit did not merge into the release branch: both sides changed {listed}");
+    let dispatched = s.tasks.iter().find(|fact| fact.name == task).map_or(0, |fact| fact.dispatch);
+    if dispatched < s.max_dispatches {
+        return vec![Change::TaskAnew { task: task.to_owned(), why }];
+    }
+    let message =
+        format!("task {task} was handed out {dispatched} times and still conflicts: {why}; Retry hands it out again");
+    vec![
+        Change::TaskFailed { task: task.to_owned(), why },
+        Change::Escalate { reason: EscalationReason::Conflict, message },
+    ]
+}
+
+fn task_of(action: &Action) -> Option<&str> {
+    match action {
+        Action::Integrate(task) | Action::EnsureTask(task) => Some(task),
+        Action::Claim
+        | Action::IntegrateBase
+        | Action::EnsureCheck(_)
+        | Action::EnsureResult
+        | Action::Merge
+        | Action::StopTasks => None,
+    }
+}

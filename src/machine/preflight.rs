@@ -1,0 +1,281 @@
+//! What stands against the start of a phase: every reason at once, each with its remedy.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::api::phase::{Blocked, BlockedReason, PhaseSpec, PhaseState};
+
+/// Another phase of the namespace, as far as it matters here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Neighbour {
+    /// Its name.
+    pub name: String,
+    /// Its Repository.
+    pub repository: String,
+    /// Its number.
+    pub number: Option<i32>,
+    /// What it depends on.
+    pub depends_on: Vec<String>,
+    /// Where it is.
+    pub state: PhaseState,
+    /// Whether it was made before this one (creation time, then name).
+    pub older: bool,
+}
+
+/// What is known of the Repository and the agent's profile.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ground {
+    /// Whether the Repository exists.
+    pub repository: RepositoryFact,
+    /// The developer's profile.
+    pub profile: ProfileFact,
+    /// What the gate has against it.
+    pub gate: Vec<Blocked>,
+    /// Whether a person suspended the phase.
+    pub suspended: bool,
+}
+
+/// What is known of the Repository.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RepositoryFact {
+    /// It does not exist.
+    Missing,
+    /// It exists and its base branch does not, yet; why.
+    NotReady(String),
+    /// Its base branch stands.
+    Ready,
+}
+
+/// What is known of the developer's PodTemplate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ProfileFact {
+    /// The Repository names none (or does not exist).
+    Unnamed,
+    /// It is named and does not exist.
+    Missing(String),
+    /// It cannot be taken over: its name, and what is wrong.
+    Invalid(String, Vec<String>),
+    /// It can be used.
+    Usable,
+}
+
+/// Every reason why the phase cannot start. Empty means: go.
+pub fn preflight(name: &str, spec: &PhaseSpec, neighbours: &[Neighbour], ground: &Ground) -> Vec<Blocked> {
+    let mut blocked = Vec::new();
+    if ground.suspended {
+        blocked.push(because(
+            BlockedReason::Suspended,
+            "suspended: set spec.suspend to false, or kubectl phasegate resume",
+        ));
+    }
+    repository(spec, ground, &mut blocked);
+    profile(spec, ground, &mut blocked);
+    blocked.extend(ground.gate.iter().cloned());
+    numbers(spec, neighbours, &mut blocked);
+    if let Some(circle) = circle(&task_graph(spec)) {
+        let message = format!("tasks depend on one another in a circle: {}; remove one dependsOn", circle.join(" → "));
+        blocked.push(because(BlockedReason::TaskCycle, &message));
+    }
+    dependencies(name, spec, neighbours, &mut blocked);
+    blocked
+}
+
+fn because(reason: BlockedReason, message: &str) -> Blocked {
+    Blocked { reason, message: message.chars().take(1000).collect() }
+}
+
+fn repository(spec: &PhaseSpec, ground: &Ground, blocked: &mut Vec<Blocked>) {
+    let name = &spec.repository_ref.name;
+    match &ground.repository {
+        RepositoryFact::Missing => {
+            let message = format!(
+                "Repository {name} does not exist in this namespace; create it or mend spec.repositoryRef.name"
+            );
+            blocked.push(because(BlockedReason::RepositoryMissing, &message));
+        }
+        RepositoryFact::NotReady(why) => {
+            let message = if why.is_empty() {
+                format!("Repository {name} is being prepared")
+            } else {
+                format!("Repository {name}: {why}")
+            };
+            blocked.push(because(BlockedReason::RepositoryNotReady, &message));
+        }
+        RepositoryFact::Ready => {}
+    }
+}
+
+fn profile(spec: &PhaseSpec, ground: &Ground, blocked: &mut Vec<Blocked>) {
+    match &ground.profile {
+        ProfileFact::Unnamed if ground.repository == RepositoryFact::Missing => {}
+        ProfileFact::Unnamed => {
+            let message = format!(
+                "Repository {} names no developer agent; set spec.agents.developer.podTemplateRef.name",
+                spec.repository_ref.name
+            );
+            blocked.push(because(BlockedReason::AgentMissing, &message));
+        }
+        ProfileFact::Missing(template) => {
+            let message = format!(
+                "PodTemplate {template} does not exist in this namespace; create it or mend spec.agents.developer.podTemplateRef.name of the Repository"
+            );
+            blocked.push(because(BlockedReason::PodTemplateMissing, &message));
+        }
+        ProfileFact::Invalid(template, problems) => {
+            blocked.extend(problems.iter().take(16).map(|problem| {
+                because(BlockedReason::PodTemplateInvalid, &format!("PodTemplate {template}: {problem}"))
+            }));
+        }
+        ProfileFact::Usable => {}
+    }
+}
+
+fn numbers(spec: &PhaseSpec, neighbours: &[Neighbour], blocked: &mut Vec<Blocked>) {
+    let Some(number) = spec.number else { return };
+    let taken = neighbours.iter().find(|other| {
+        other.older
+            && other.repository == spec.repository_ref.name
+            && other.number == Some(number)
+            && other.state != PhaseState::Failed
+    });
+    if let Some(other) = taken {
+        let message = format!(
+            "number {number} of Repository {} belongs to Phase {}, which was made first; delete one of the two",
+            spec.repository_ref.name, other.name
+        );
+        blocked.push(because(BlockedReason::NumberTaken, &message));
+    }
+}
+
+fn dependencies(name: &str, spec: &PhaseSpec, neighbours: &[Neighbour], blocked: &mut Vec<Blocked>) {
+    let mut graph: BTreeMap<&str, Vec<&str>> = neighbours
+        .iter()
+        .map(|other| (other.name.as_str(), other.depends_on.iter().map(String::as_str).collect()))
+        .collect();
+    graph.insert(name, spec.depends_on.iter().map(String::as_str).collect());
+    if let Some(circle) = circle(&reachable(name, &graph)) {
+        let message = format!("phases depend on one another in a circle: {}; remove one dependsOn", circle.join(" → "));
+        blocked.push(because(BlockedReason::DependencyCycle, &message));
+    }
+    for wanted in &spec.depends_on {
+        match neighbours.iter().find(|other| &other.name == wanted) {
+            None => {
+                let message =
+                    format!("Phase {wanted} does not exist in this namespace; create it or mend spec.dependsOn");
+                blocked.push(because(BlockedReason::DependencyMissing, &message));
+            }
+            Some(other) if other.state != PhaseState::Passed => {
+                blocked
+                    .push(because(BlockedReason::DependencyNotPassed, &format!("Phase {wanted} ({:?})", other.state)));
+            }
+            Some(_) => {}
+        }
+    }
+}
+
+fn task_graph(spec: &PhaseSpec) -> BTreeMap<&str, Vec<&str>> {
+    spec.tasks.iter().map(|task| (task.name.as_str(), task.depends_on.iter().map(String::as_str).collect())).collect()
+}
+
+/// The part of the graph that `from` leads to.
+fn reachable<'a>(from: &'a str, graph: &BTreeMap<&'a str, Vec<&'a str>>) -> BTreeMap<&'a str, Vec<&'a str>> {
+    let mut found = BTreeMap::new();
+    let mut open = vec![from];
+    while let Some(node) = open.pop() {
+        if found.contains_key(node) {
+            continue;
+        }
+        let next = graph.get(node).cloned().unwrap_or_default();
+        open.extend(next.iter().copied());
+        found.insert(node, next);
+    }
+    found
+}
+
+/// A circle of the graph, first node repeated at the end, if it has one. Deterministic.
+fn circle(graph: &BTreeMap<&str, Vec<&str>>) -> Option<Vec<String>> {
+    // Leaves are removed until none is left; what remains leads into a circle.
+    let mut rest: BTreeSet<&str> = graph.keys().copied().collect();
+    loop {
+        let leaf = rest.iter().copied().find(|node| !graph[node].iter().any(|next| rest.contains(next)));
+        match leaf {
+            Some(leaf) => rest.remove(leaf),
+            None => break,
+        };
+    }
+    let mut node = *rest.first()?;
+    let mut path: Vec<&str> = Vec::new();
+    while !path.contains(&node) {
+        path.push(node);
+        node = graph[node].iter().copied().find(|next| rest.contains(next))?;
+    }
+    let start = path.iter().position(|seen| *seen == node)?;
+    let mut found: Vec<String> = path[start..].iter().map(|seen| (*seen).to_owned()).collect();
+    found.push(node.to_owned());
+    Some(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    fn spec(json: &str) -> PhaseSpec {
+        let mut value = serde_json::json!({
+            "repositoryRef": {"name": "r"}, "number": 2, "version": "1.0.0",
+            "tasks": [{"name": "a", "description": "A"}],
+        });
+        let more: serde_json::Value = serde_json::from_str(json).unwrap();
+        value.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        serde_json::from_value(value).unwrap()
+    }
+
+    fn neighbour(name: &str, number: i32, depends_on: &[&str], state: PhaseState) -> Neighbour {
+        let depends_on = depends_on.iter().map(|s| (*s).to_owned()).collect();
+        Neighbour { name: name.into(), repository: "r".into(), number: Some(number), depends_on, state, older: true }
+    }
+
+    fn ground() -> Ground {
+        Ground { repository: RepositoryFact::Ready, profile: ProfileFact::Usable, gate: vec![], suspended: false }
+    }
+
+    #[rstest]
+    #[case::free("{}", vec![], ground(), vec![])]
+    #[case::dependency_passed(r#"{"dependsOn":["p1"]}"#, vec![neighbour("p1", 1, &[], PhaseState::Passed)], ground(), vec![])]
+    #[case::dependency_works(r#"{"dependsOn":["p1"]}"#, vec![neighbour("p1", 1, &[], PhaseState::Developing)], ground(), vec![BlockedReason::DependencyNotPassed])]
+    #[case::dependency_missing(r#"{"dependsOn":["p9"]}"#, vec![], ground(), vec![BlockedReason::DependencyMissing])]
+    #[case::cycle(r#"{"dependsOn":["p1"]}"#, vec![neighbour("p1", 1, &["me"], PhaseState::Pending)], ground(), vec![BlockedReason::DependencyCycle, BlockedReason::DependencyNotPassed])]
+    #[case::task_cycle(r#"{"tasks":[{"name":"a","description":"A","dependsOn":["b"]},{"name":"b","description":"B","dependsOn":["a"]}]}"#, vec![], ground(), vec![BlockedReason::TaskCycle])]
+    #[case::number_taken("{}", vec![neighbour("other", 2, &[], PhaseState::Pending)], ground(), vec![BlockedReason::NumberTaken])]
+    #[case::number_of_a_failed_phase("{}", vec![neighbour("other", 2, &[], PhaseState::Failed)], ground(), vec![])]
+    #[case::no_repository("{}", vec![], Ground { repository: RepositoryFact::Missing, profile: ProfileFact::Unnamed, ..ground() }, vec![BlockedReason::RepositoryMissing])]
+    #[case::not_ready("{}", vec![], Ground { repository: RepositoryFact::NotReady(String::new()), ..ground() }, vec![BlockedReason::RepositoryNotReady])]
+    #[case::no_agent("{}", vec![], Ground { profile: ProfileFact::Unnamed, ..ground() }, vec![BlockedReason::AgentMissing])]
+    #[case::no_template("{}", vec![], Ground { profile: ProfileFact::Missing("klein".into()), ..ground() }, vec![BlockedReason::PodTemplateMissing])]
+    #[case::bad_template("{}", vec![], Ground { profile: ProfileFact::Invalid("klein".into(), vec!["no command".into()]), ..ground() }, vec![BlockedReason::PodTemplateInvalid])]
+    #[case::suspended("{}", vec![], Ground { suspended: true, ..ground() }, vec![BlockedReason::Suspended])]
+    fn every_reason_is_named(
+        #[case] json: &str,
+        #[case] neighbours: Vec<Neighbour>,
+        #[case] ground: Ground,
+        #[case] expected: Vec<BlockedReason>,
+    ) {
+        let blocked = preflight("me", &spec(json), &neighbours, &ground);
+        assert_eq!(blocked.iter().map(|b| b.reason).collect::<Vec<_>>(), expected, "{blocked:?}");
+        assert!(blocked.iter().all(|b| !b.message.is_empty()));
+    }
+
+    #[test]
+    fn a_cycle_further_away_does_not_block_a_phase_that_does_not_lead_into_it() {
+        let others = [neighbour("a", 8, &["b"], PhaseState::Pending), neighbour("b", 9, &["a"], PhaseState::Pending)];
+        assert_eq!(preflight("me", &spec("{}"), &others, &ground()), vec![]);
+    }
+
+    #[test]
+    fn a_circle_is_shown_as_people_would_draw_it() {
+        let others =
+            [neighbour("p1", 1, &["p0"], PhaseState::Pending), neighbour("p0", 3, &["me"], PhaseState::Pending)];
+        let blocked = preflight("me", &spec(r#"{"dependsOn":["p1"]}"#), &others, &ground());
+        assert!(blocked[0].message.contains("me → p1 → p0 → me"), "{}", blocked[0].message);
+    }
+}
