@@ -71,3 +71,53 @@ affinity: {{- toYaml . | nindent 2 }}
 priorityClassName: {{ . }}
 {{- end }}
 {{- end -}}
+
+{{/* A list of strings in CEL. */}}
+{{- define "phasegate.cel.list" -}}
+[{{ range $i, $word := . }}{{ if $i }}, {{ end }}'{{ $word }}'{{ end }}]
+{{- end -}}
+
+{{/*
+Bindings of a policy that speaks of project namespaces: those that wear the label, and those onboarded by this
+chart whether they wear it or not (a label can be taken off, a name cannot).
+*/}}
+{{- define "phasegate.policy.bindings" -}}
+{{- $root := index . 0 }}{{ $policy := index . 1 }}{{ $params := index . 2 }}
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicyBinding
+metadata:
+  name: {{ $policy }}
+  labels: {{- include "phasegate.labels" $root | nindent 4 }}
+spec:
+  policyName: {{ $policy }}
+  validationActions: [Deny]
+  {{- with $params }}
+  paramRef: {{- toYaml . | nindent 4 }}
+  {{- end }}
+  matchResources:
+    namespaceSelector: {matchLabels: {phasegate.dev/project: "true"}}
+{{- with $root.Values.projects }}
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicyBinding
+metadata:
+  name: {{ $policy }}-named
+  labels: {{- include "phasegate.labels" $root | nindent 4 }}
+spec:
+  policyName: {{ $policy }}
+  validationActions: [Deny]
+  {{- with $params }}
+  paramRef: {{- toYaml . | nindent 4 }}
+  {{- end }}
+  matchResources:
+    namespaceSelector:
+      matchExpressions:
+        - key: kubernetes.io/metadata.name
+          operator: In
+          values:
+            {{- range . }}
+            - {{ .name }}
+            {{- end }}
+{{- end }}
+{{- end -}}

@@ -1,0 +1,269 @@
+//! The schema and the rules of each kind: what is refused, and in which words.
+
+use crate::support::{ANYONE, Answer, ApiServer, OPERATOR, User, ask};
+
+const REPOSITORY: &str = "checks: [{name: test, image: python, script: python -m unittest}]";
+const PHASE: &str = "repositoryRef: {name: hello}, number: 1, version: 0.1.0, tasks: [{name: greet, description: d}]";
+const DECISION: &str = "type: Suspend, phase: p, phaseUID: u, attempt: 1, user: eve";
+const COMMIT: &str = "commit: 0123456789012345678901234567890123456789";
+
+/// The plural, and whether the operator alone may make one.
+fn route(kind: &str) -> (&'static str, User) {
+    match kind {
+        "Repository" => ("repositories", ANYONE),
+        "Phase" => ("phases", ANYONE),
+        "Decision" => ("decisions", ANYONE),
+        "AgentTask" => ("agenttasks", OPERATOR),
+        "ReviewResult" => ("reviewresults", OPERATOR),
+        other => panic!("no kind {other}"),
+    }
+}
+
+fn object(kind: &str, name: &str, spec: &str) -> String {
+    format!("{{apiVersion: phasegate.dev/v1alpha1, kind: {kind}, metadata: {{name: {name}}}, spec: {{{spec}}}}}")
+}
+
+/// Later keys win, as in a merge: the base with one thing changed or added.
+fn with(base: &str, change: &str) -> String {
+    let mut spec: serde_json::Value = serde_yaml::from_str(&format!("{{{base}}}")).expect("YAML");
+    let change: serde_json::Value = serde_yaml::from_str(&format!("{{{change}}}")).expect("YAML");
+    for (key, value) in change.as_object().expect("a map") {
+        match value {
+            serde_json::Value::Null => spec.as_object_mut().expect("a map").remove(key),
+            value => spec.as_object_mut().expect("a map").insert(key.clone(), value.clone()),
+        };
+    }
+    let text = spec.to_string();
+    text[1..text.len() - 1].to_owned()
+}
+
+/// Creates in dry-run; an empty expectation means success.
+async fn try_all(rows: Vec<(&str, &str, String, &str)>) {
+    let server = ApiServer::with_chart().await;
+    let client = server.client().await;
+    let mut wrong = Vec::new();
+    for (kind, name, spec, words) in rows {
+        let (plural, who) = route(kind);
+        let path = format!("/apis/phasegate.dev/v1alpha1/namespaces/alicia/{plural}?dryRun=All&fieldValidation=Strict");
+        let answer = ask(&client, who, "POST", &path, &object(kind, name, &spec)).await;
+        let right = match &answer {
+            Answer::Yes(_) => words.is_empty(),
+            Answer::No(status) => !words.is_empty() && status.message.contains(words),
+        };
+        if !right {
+            wrong.push(format!("{kind} {name} {{{spec}}}\n  wanted: {words}\n  got: {answer:?}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[tokio::test]
+#[ignore = "starts an API server: make test"]
+async fn a_bad_repository_is_refused_in_words() {
+    let check = |change: &str| format!("checks: [{{{}}}]", with("name: test, image: python, script: x", change));
+    let report = |change: &str| check(&format!("reports: [{{{}}}]", with("path: r.xml, format: JUnit", change)));
+    let score = |value: &str| format!("review: {{passingScore: {value}}}");
+    let repository = |spec: String| ("Repository", "hello", spec);
+    let rows = [
+        (repository(REPOSITORY.to_owned()), ""),
+        (repository(String::new()), ""),
+        (("Repository", "a.b", String::new()), "metadata.name: at most 40 characters"),
+        (repository("notthere: 1".to_owned()), "unknown field \"spec.notthere\""),
+        (
+            repository("budget: {tokensPerPhase: 1}".to_owned()),
+            "spec.budget is not implemented in this version; remove it",
+        ),
+        (
+            repository("notify: {url: 'http://x'}".to_owned()),
+            "spec.notify is not implemented in this version; remove it",
+        ),
+        (
+            repository("agents: {reviewer: {podTemplateRef: {name: r}}}".to_owned()),
+            "spec.agents.reviewer is not implemented in this version; remove it",
+        ),
+        (
+            repository("upstream: {url: 'https://h/x.git', credentialsSecretRef: {name: s}}".to_owned()),
+            "spec.upstream.credentialsSecretRef is not implemented in this version",
+        ),
+        (
+            repository("upstream: {url: 'https://h/x.git', deliver: Push}".to_owned()),
+            "spec.upstream.deliver: Branch and Push are not implemented in this version; use None",
+        ),
+        (repository("upstream: {url: 'https://user:pw@h/x.git'}".to_owned()), "spec.upstream.url"),
+        (repository("upstream: {url: 'git://h.svc/x.git'}".to_owned()), ""),
+        (repository("baseBranch: -x".to_owned()), "spec.baseBranch"),
+        (repository("parallelism: 0".to_owned()), "spec.parallelism"),
+        // An integer, and a quoted decimal. An unquoted one is a float, and floats have no place here.
+        (repository(score("9")), ""),
+        (repository(score("9.0")), ""),
+        (repository(score("'9.5'")), ""),
+        (repository(score("9.5")), "spec.review.passingScore in body must be of type integer,string"),
+        (repository(score("11")), "spec.review.passingScore in body should be less than or equal to 10"),
+        (repository(score("'11'")), "spec.review.passingScore in body should match"),
+        (repository(score("'9.55'")), "spec.review.passingScore in body should match"),
+        (repository(check("script: null")), "checks[]: set exactly one of script and command"),
+        (repository(check("command: [a]")), "checks[]: set exactly one of script and command"),
+        (repository(check("script: null, command: [a]")), ""),
+        (repository(check("name: Upper")), "spec.checks[0].name"),
+        (repository(check("timeout: forever")), "spec.checks[0].timeout"),
+        (repository(check("categories: []")), "spec.checks[0].categories"),
+        (repository("checks: [{name: a, script: x}, {name: a, script: y}]".to_owned()), "Duplicate value"),
+        (repository(report("format: SARIF")), ""),
+        (
+            repository(report("format: LCOV")),
+            "Cobertura, LCOV and Metrics are not implemented in this version; use JUnit or SARIF",
+        ),
+        (
+            repository(report("path: /etc/passwd")),
+            "reports[].path must be relative to the work tree and must not contain '..'",
+        ),
+        (
+            repository(report("path: a/../../b")),
+            "reports[].path must be relative to the work tree and must not contain '..'",
+        ),
+    ];
+    try_all(rows.into_iter().map(|((kind, name, spec), words)| (kind, name, spec, words)).collect()).await;
+}
+
+#[tokio::test]
+#[ignore = "starts an API server: make test"]
+async fn a_bad_phase_is_refused_in_words() {
+    let long = "a".repeat(41);
+    let novel = "a".repeat(300);
+    let task = |change: &str| with(PHASE, &format!("tasks: [{{{}}}]", with("name: greet, description: d", change)));
+    let criterion = |change: &str| {
+        with(PHASE, &format!("successCriteria: [{{{}}}]", with("name: c, description: d, judge: Person", change)))
+    };
+    let phase = |change: &str| with(PHASE, change);
+    let full_tasks: Vec<String> =
+        (0..32).map(|n| format!("{{name: t{n}, description: d, dependsOn: [t0, t1]}}")).collect();
+    let rows = vec![
+        ("Phase", "hello-1", PHASE.to_owned(), ""),
+        (
+            "Phase",
+            long.as_str(),
+            PHASE.to_owned(),
+            "metadata.name: at most 40 characters, lower-case letters, digits and '-'",
+        ),
+        ("Phase", novel.as_str(), PHASE.to_owned(), "metadata.name"),
+        ("Phase", "p", phase("repositoryRef: null"), "spec.repositoryRef: Required value"),
+        ("Phase", "p", phase("number: null"), "set exactly one of spec.number and spec.hotfix"),
+        ("Phase", "p", phase("hotfix: h"), "set exactly one of spec.number and spec.hotfix"),
+        (
+            "Phase",
+            "p",
+            phase("number: null, hotfix: h"),
+            "spec.hotfix is not implemented in this version; use spec.number",
+        ),
+        ("Phase", "p", phase("number: 0"), "spec.number"),
+        ("Phase", "p", phase("version: null"), "spec.version: Required value"),
+        ("Phase", "p", phase("version: a..b"), "spec.version"),
+        ("Phase", "p", phase("version: 'a b'"), "spec.version"),
+        ("Phase", "p", phase("tasks: []"), "spec.tasks"),
+        ("Phase", "p", phase(&format!("tasks: [{}]", full_tasks.join(", "))), ""),
+        ("Phase", "p", phase("dependsOn: [p]"), "spec.dependsOn: a phase cannot depend on itself"),
+        ("Phase", "p", phase("dependsOn: [q, q]"), "Duplicate value"),
+        ("Phase", "p", task("description: null"), "spec.tasks[0].description: Required value"),
+        ("Phase", "p", task("by: Person"), "spec.tasks[].by: Person is not implemented in this version; use Agent"),
+        ("Phase", "p", task("name: rework"), "spec.tasks[].name: 'rework' is the name of the task that mends findings"),
+        ("Phase", "p", task("name: a/b"), "spec.tasks[0].name"),
+        ("Phase", "p", task(&format!("name: {long}")), "spec.tasks[0].name"),
+        ("Phase", "p", task("dependsOn: [nobody]"), "spec.tasks[].dependsOn names a task that is not in spec.tasks"),
+        ("Phase", "p", phase("tasks: [{name: a, description: d}, {name: a, description: d}]"), "Duplicate value"),
+        ("Phase", "p", criterion(""), ""),
+        (
+            "Phase",
+            "p",
+            criterion("judge: Reviewer"),
+            "Reviewer is not implemented in this version; use Checks or Person",
+        ),
+        ("Phase", "p", criterion("judge: Checks"), "name the checks that prove it, or set judge to Person"),
+        ("Phase", "p", criterion("judge: Checks, provenBy: [test]"), ""),
+        ("Phase", "p", phase("retry: {maxAttempts: 11}"), "spec.retry.maxAttempts"),
+        ("Phase", "p", phase("timeout: 1 hour"), "spec.timeout"),
+        ("Phase", "p", phase("timeout: 1h30m"), ""),
+    ];
+    try_all(rows).await;
+}
+
+#[tokio::test]
+#[ignore = "starts an API server: make test"]
+async fn a_bad_decision_is_refused_in_words() {
+    let decision = |change: &str| with(DECISION, change);
+    let rows = vec![
+        ("Decision", "d", DECISION.to_owned(), ""),
+        ("Decision", "d", decision("type: Approve"), "spec.commit is required: Approve and Reject speak of one commit"),
+        ("Decision", "d", decision("type: Reject"), "spec.commit is required: Approve and Reject speak of one commit"),
+        ("Decision", "d", decision(&format!("type: Approve, {COMMIT}")), ""),
+        ("Decision", "d", decision("commit: main"), "spec.commit"),
+        ("Decision", "d", decision("attempts: 1"), "spec.attempts belongs to type Retry"),
+        ("Decision", "d", decision("type: Retry, attempts: 2"), ""),
+        ("Decision", "d", decision("answers: [{criterion: c, met: true}]"), "spec.answers belongs to type Approve"),
+        (
+            "Decision",
+            "d",
+            decision("type: Rollback"),
+            "Rerun, Waive, Rollback and Answer are not implemented in this version",
+        ),
+        ("Decision", "d", decision("type: Bless"), "spec.type: Unsupported value"),
+        ("Decision", "d", decision("phaseUID: null"), "spec.phaseUID: Required value"),
+    ];
+    try_all(rows).await;
+}
+
+#[tokio::test]
+#[ignore = "starts an API server: make test"]
+async fn what_must_not_change_does_not() {
+    let server = ApiServer::with_chart().await;
+    let client = server.client().await;
+    let base = "/apis/phasegate.dev/v1alpha1/namespaces/alicia";
+    let task = "role: Developer, repository: r, task: greet, pod: {image: a}, timeout: 1h, maxRuns: 4";
+    for (kind, spec) in [("Repository", REPOSITORY), ("Phase", PHASE), ("AgentTask", task)] {
+        let (plural, who) = route(kind);
+        let made = ask(&client, who, "POST", &format!("{base}/{plural}"), &object(kind, "fixed", spec)).await;
+        let Answer::Yes(made) = made else { panic!("{kind}: {made:?}") };
+        assert_eq!(made["status"]["observedGeneration"], -1, "{kind} was never looked at");
+    }
+    let rows = [
+        ("Repository", "baseBranch: other", "spec.baseBranch is immutable; make a new Repository"),
+        ("Repository", "parallelism: 2", ""),
+        ("Phase", "number: 2", "spec.number is immutable; make a new Phase"),
+        // To leave a field out is a change too.
+        ("Phase", "number: null", "spec.number is immutable; make a new Phase"),
+        ("Phase", "hotfix: h", "spec.hotfix is immutable; make a new Phase"),
+        ("Phase", "repositoryRef: {name: other}", "spec.repositoryRef is immutable; make a new Phase"),
+        ("Phase", "objective: clearer, version: 0.2.0, suspend: true", ""),
+        ("AgentTask", "maxRuns: 5", "the spec of an AgentTask is immutable"),
+        ("AgentTask", "commit: abc", "the spec of an AgentTask is immutable"),
+    ];
+    for (kind, change, words) in rows {
+        let (plural, who) = route(kind);
+        let path = format!("{base}/{plural}/fixed?dryRun=All");
+        let answer = ask(&client, who, "PATCH", &path, &format!("{{spec: {{{change}}}}}")).await;
+        match &answer {
+            Answer::Yes(_) => assert!(words.is_empty(), "{kind} {change} went through"),
+            Answer::No(status) => {
+                assert!(!words.is_empty() && status.message.contains(words), "{kind} {change}: {answer:?}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+#[ignore = "starts an API server: make test"]
+async fn kubectl_explains_every_kind() {
+    let server = ApiServer::with_chart().await;
+    for (field, words) in [
+        ("repositories.spec.protectedPaths", "Paths that only a person may change"),
+        ("ph.spec.tasks.dependsOn", "must be integrated first"),
+        ("agt.spec.branch", "The one branch that this task may push"),
+        ("rr.status.categories.score", "the minimum over its evidence"),
+        ("decisions.spec.user", "Who decides"),
+    ] {
+        let explained = server.shell(&format!("kubectl explain {field}"));
+        let plain = explained.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(plain.contains(words), "{field}: {explained}");
+    }
+    let all = server.shell("kubectl api-resources --categories phasegate --output name");
+    assert_eq!(all.lines().count(), 5, "{all}");
+}
