@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fs, path::Path};
 
 fn files(folder: &str) -> BTreeMap<String, String> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
-    let entries = fs::read_dir(&folder).unwrap_or_else(|error| panic!("failed to read {}: {error}", folder.display()));
+    let entries = fs::read_dir(&folder).expect("a folder of generated files");
     entries
         .map(|entry| {
             let path = entry.expect("a directory entry").path();

@@ -14,8 +14,7 @@ fn route(kind: &str) -> (&'static str, User) {
         "Phase" => ("phases", ANYONE),
         "Decision" => ("decisions", ANYONE),
         "AgentTask" => ("agenttasks", OPERATOR),
-        "ReviewResult" => ("reviewresults", OPERATOR),
-        other => panic!("no kind {other}"),
+        _ => ("reviewresults", OPERATOR),
     }
 }
 
@@ -28,10 +27,12 @@ fn with(base: &str, change: &str) -> String {
     let mut spec: serde_json::Value = serde_yaml::from_str(&format!("{{{base}}}")).expect("YAML");
     let change: serde_json::Value = serde_yaml::from_str(&format!("{{{change}}}")).expect("YAML");
     for (key, value) in change.as_object().expect("a map") {
-        match value {
-            serde_json::Value::Null => spec.as_object_mut().expect("a map").remove(key),
-            value => spec.as_object_mut().expect("a map").insert(key.clone(), value.clone()),
-        };
+        let fields = spec.as_object_mut().expect("a map");
+        if value.is_null() {
+            fields.remove(key);
+        } else {
+            fields.insert(key.clone(), value.clone());
+        }
     }
     let text = spec.to_string();
     text[1..text.len() - 1].to_owned()

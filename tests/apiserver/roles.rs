@@ -8,7 +8,7 @@ const TASK: User = User("system:serviceaccount:alicia:phasegate-task", &[]);
 
 /// What `kubectl auth can-i` says: verb, resource and namespace.
 fn can(server: &ApiServer, who: User, what: &str) -> bool {
-    let groups: String = who.1.iter().map(|group| format!(" --as-group {group}")).collect();
+    let groups = who.1.iter().fold(String::new(), |all, group| all + " --as-group " + group);
     server.shell(&format!("kubectl auth can-i --as {}{groups} {what} 2>/dev/null || true", who.0)).trim() == "yes"
 }
 

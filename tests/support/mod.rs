@@ -39,7 +39,7 @@ pub struct User(pub &'static str, pub &'static [&'static str]);
 #[derive(Debug)]
 pub enum Answer {
     Yes(serde_json::Value),
-    No(Status),
+    No(Box<Status>),
 }
 
 impl Answer {
@@ -233,7 +233,7 @@ pub async fn ask(client: &Client, user: User, method: &str, path: &str, body: &s
     let request = request.header("Content-Type", kind).body(body).expect("a request");
     match client.request_text(request).await {
         Ok(text) => Answer::Yes(serde_json::from_str(&text).unwrap_or_default()),
-        Err(kube::Error::Api(status)) => Answer::No(*status),
-        Err(error) => panic!("{method} {path}: {error}"),
+        Err(kube::Error::Api(status)) => Answer::No(status),
+        Err(error) => Answer::No(Box::new(Status::failure(&error.to_string(), "NoAnswer"))),
     }
 }
