@@ -89,7 +89,12 @@ print_kubeconfig() {
 print_env() {
   [ -f "$STATE/admin.kubeconfig" ] || say "warning: the cluster is not up; run e2e/cluster up"
   printf 'export KUBECONFIG=%q\n' "$STATE/admin.kubeconfig"
-  [ -n "$DEMO_CONTEXT" ] || printf 'export PATH=%q\n' "$(cli_path):$PATH"
+  # bin holds the kubectl plugin, once the demo has built it.
+  if [ -n "$DEMO_CONTEXT" ]; then
+    printf 'export PATH=%q\n' "$STATE/bin:$PATH"
+  else
+    printf 'export PATH=%q\n' "$STATE/bin:$(cli_path):$PATH"
+  fi
 }
 
 # Uses the named context of the caller's kubeconfig, and leaves that file as it is.

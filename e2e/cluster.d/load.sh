@@ -28,10 +28,15 @@ load_into_node() {
   say "$1 is loaded"
 }
 
-# As buildah names it: a name without a registry is one of localhost, without a tag the latest.
+# As the kubelet reads it: a name without a registry is one of docker.io/library, without a tag the latest.
+# buildah would say localhost, under which no pod finds it.
 full_name() {
   local name=$1
-  [[ ${name%%/*} = *[.:]* && $name = */* || $name = localhost/* ]] || name=localhost/$name
+  if [[ $name != */* ]]; then
+    name=docker.io/library/$name
+  elif [[ ${name%%/*} != *[.:]* && $name != localhost/* ]]; then
+    name=docker.io/$name
+  fi
   [[ ${name##*/} = *:* ]] || name=$name:latest
   printf '%s\n' "$name"
 }
