@@ -4,7 +4,7 @@ use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 
-use crate::{api, plugin};
+use crate::{api, git, plugin, telemetry};
 
 /// Delivers software in gated phases: agents work in Jobs, evidence is scored, only what passes is merged.
 #[derive(Debug, Parser)]
@@ -23,6 +23,8 @@ enum Command {
         #[arg(long, default_value = "crds")]
         output: PathBuf,
     },
+    /// Run the git service: repositories over smart HTTP, typed operations for the operator.
+    Git(git::server::GitArgs),
 }
 
 /// Why the program ended badly.
@@ -32,6 +34,10 @@ enum Error {
     Render { file: &'static str, source: serde_yaml::Error },
     #[error("failed to write {path}: {source}")]
     Write { path: PathBuf, source: std::io::Error },
+    #[error("failed to start the runtime: {0}")]
+    Runtime(#[source] std::io::Error),
+    #[error(transparent)]
+    Git(#[from] git::server::ServeError),
 }
 
 /// Parses the arguments and runs what they ask for.
@@ -58,7 +64,15 @@ fn report(error: &Error) {
 fn dispatch(command: Command) -> Result<(), Error> {
     match command {
         Command::Crds { output } => write_crds(&output),
+        Command::Git(args) => serve(git::server::serve(args)),
     }
+}
+
+/// Runs a part that stays until it is told to end.
+fn serve<E: Into<Error>>(part: impl Future<Output = Result<(), E>>) -> Result<(), Error> {
+    telemetry::init();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Error::Runtime)?;
+    runtime.block_on(part).map_err(Into::into)
 }
 
 fn write_crds(output: &std::path::Path) -> Result<(), Error> {

@@ -1,10 +1,16 @@
 //! Branches, merges and tags: `flow` is pure rules, the rest is the git service that executes them (design §8).
 
+pub mod auth;
 pub mod client;
 mod command;
 pub mod flow;
+mod hook;
+mod http_backend;
+pub mod kube_auth;
+mod metrics;
 pub mod names;
 pub mod ops;
+pub mod server;
 pub mod store;
 
 pub use names::{CommitId, InvalidName, RefName, RepositoryId, Rev, TreeId};

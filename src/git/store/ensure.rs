@@ -6,7 +6,7 @@ use super::{Execute, Repo, StoreError, commit, refs};
 use crate::git::{
     command::Git,
     flow,
-    names::RefName,
+    names::{RefName, RepositoryId},
     ops::{EnsureRepository, EnsureRepositoryAnswer, Signature},
 };
 
@@ -76,7 +76,9 @@ async fn point_head(repo: &Repo, base: &RefName) -> Result<(), StoreError> {
 /// while no git process works there.
 pub(super) fn sweep(root: &Path) -> Result<usize, StoreError> {
     let mut cleared = 0;
-    for namespace in folders(root)? {
+    // Others, such as lost+found, are not ours to open.
+    let namespaces = folders(root)?.into_iter().filter(|path| path.file_name().is_some_and(is_namespace));
+    for namespace in namespaces {
         for repository in folders(&namespace)? {
             let name = repository.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
             if name.starts_with(UNFINISHED) {
@@ -88,6 +90,10 @@ pub(super) fn sweep(root: &Path) -> Result<usize, StoreError> {
         }
     }
     Ok(cleared)
+}
+
+fn is_namespace(name: &std::ffi::OsStr) -> bool {
+    name.to_str().is_some_and(|name| RepositoryId::new(name, "any").is_ok())
 }
 
 /// Lock files at the top and below `refs`, and what `gc` and receiving leave in `objects`.

@@ -78,8 +78,12 @@ async fn opening_a_volume_clears_what_a_killed_process_left() {
     }
     std::fs::create_dir_all(root.join("team/.unfinished-other")).unwrap();
     std::fs::create_dir_all(dir.join("objects/tmp_objdir-incoming-x")).unwrap();
+    let foreign = root.join("lost+found/x.git/refs/a.lock");
+    std::fs::create_dir_all(foreign.parent().unwrap()).unwrap();
+    std::fs::write(&foreign, "").unwrap();
     let before = world.refs();
     Store::open(&root).await.unwrap();
+    assert!(foreign.exists());
     assert!(left.iter().all(|path| !path.exists()));
     assert!(!root.join("team/.unfinished-other").exists());
     assert!(!dir.join("objects/tmp_objdir-incoming-x").exists());

@@ -1,0 +1,371 @@
+//! Who may do what with a repository (design §6, "Identity"; §8).
+//!
+//! Two kinds of callers. The operator shows a token of audience `phasegate-git` and may call the typed operations. A task
+//! pod shows the token it is bound to, audience `phasegate`, under the name of its `AgentTask`; what it may push follows
+//! from that task alone. The rules are here, without IO; how tokens and tasks are looked up is `kube_auth`.
+
+use std::collections::BTreeSet;
+
+use base64::Engine as _;
+use futures::future::BoxFuture;
+use http::{HeaderMap, header::AUTHORIZATION};
+
+use super::names::{RefName, RepositoryId};
+use crate::api::agent_task::{AgentTask, Role, TaskState};
+
+/// Audience of the operator's token.
+pub const OPERATOR_AUDIENCE: &str = "phasegate-git";
+/// Audience of a task pod's token.
+pub const TASK_AUDIENCE: &str = "phasegate";
+
+/// Whom a token belongs to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// `system:serviceaccount:{namespace}:{name}`.
+    pub username: String,
+    /// UID of the pod the token is bound to.
+    pub pod_uid: Option<String>,
+}
+
+/// Asks whom a token belongs to. `None`: to nobody, or it is not meant for this audience.
+pub trait TokenReviewer: Send + Sync + 'static {
+    /// Reviews one token. An error means that nobody could be asked.
+    fn review<'a>(&'a self, token: &'a str, audience: &'static str) -> BoxFuture<'a, Result<Option<Identity>, String>>;
+}
+
+/// Looks up what is known of an `AgentTask`.
+pub trait TaskLookup: Send + Sync + 'static {
+    /// Reads one task. `None`: there is none of that name; an error means that nobody could be asked.
+    fn task<'a>(&'a self, namespace: &'a str, name: &'a str) -> BoxFuture<'a, Result<Option<TaskFacts>, String>>;
+}
+
+/// What decides about a task's pushes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TaskFacts {
+    /// `metadata.uid`.
+    pub uid: String,
+    /// Name of its Repository.
+    pub repository: String,
+    /// What kind of work it is.
+    pub role: Role,
+    /// The one branch it may push, short or full.
+    pub branch: Option<String>,
+    /// UID of the one pod whose word counts, once the reconciler knows it.
+    pub pod_uid: Option<String>,
+    /// Where the task is.
+    pub state: TaskState,
+    /// The live run has submitted: its branch is closed.
+    pub submitted: bool,
+}
+
+impl TaskFacts {
+    /// What matters of an `AgentTask`. A submission counts if it is of the live run and pod.
+    pub fn of(task: &AgentTask) -> Self {
+        let status = task.status.clone().unwrap_or_default();
+        let live = |stamp: &crate::api::agent_task::RunStamp| {
+            stamp.run == status.run && Some(&stamp.pod_uid) == status.pod_uid.as_ref()
+        };
+        Self {
+            uid: task.metadata.uid.clone().unwrap_or_default(),
+            repository: task.spec.repository.clone(),
+            role: task.spec.role,
+            branch: task.spec.branch.clone(),
+            submitted: status.submission.as_ref().is_some_and(|submission| live(&submission.stamp)),
+            pod_uid: status.pod_uid,
+            state: status.state,
+        }
+    }
+}
+
+/// What a caller may do with one repository.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Grant {
+    /// Who, for logs and for git's own words.
+    pub caller: String,
+    /// Private references (`refs/phasegate/…`) are shown.
+    pub sees_private: bool,
+    /// What may be pushed: full names, or folders that end with a slash.
+    pub push: Vec<String>,
+    /// Why a push that one would expect to be allowed is not.
+    pub closed: Option<String>,
+}
+
+/// Why a caller is turned away.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Denied {
+    /// Credentials are missing or wrong.
+    #[error("{0}")]
+    Unauthenticated(String),
+    /// The caller is known, and may not.
+    #[error("{0}")]
+    Forbidden(String),
+    /// The caller may soon: try again in a second.
+    #[error("{0}")]
+    NotYet(String),
+    /// Nobody could be asked.
+    #[error("{0}")]
+    Unavailable(String),
+}
+
+/// Decides about every request.
+pub struct Authenticator {
+    tokens: Box<dyn TokenReviewer>,
+    tasks: Box<dyn TaskLookup>,
+    operators: BTreeSet<String>,
+    task_account: String,
+}
+
+impl std::fmt::Debug for Authenticator {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Authenticator").field("operators", &self.operators).finish_non_exhaustive()
+    }
+}
+
+/// What stands in the `Authorization` header.
+enum Credentials {
+    Bearer(String),
+    Basic { user: String, password: String },
+}
+
+impl Authenticator {
+    /// `operators` are the users (`system:serviceaccount:{namespace}:{name}`) that may call the typed operations;
+    /// `task_account` is the name of the service account of task pods, the same in every namespace.
+    pub fn new(
+        tokens: impl TokenReviewer,
+        tasks: impl TaskLookup,
+        operators: impl IntoIterator<Item = String>,
+        task_account: &str,
+    ) -> Self {
+        Self {
+            tokens: Box::new(tokens),
+            tasks: Box::new(tasks),
+            operators: operators.into_iter().collect(),
+            task_account: task_account.to_owned(),
+        }
+    }
+
+    /// For the typed operations: only an operator passes.
+    pub async fn operator(&self, headers: &HeaderMap) -> Result<String, Denied> {
+        let Some(Credentials::Bearer(token)) = credentials(headers) else {
+            return Err(Denied::Unauthenticated("a bearer token of audience phasegate-git is required".to_owned()));
+        };
+        let identity = self.review(&token, OPERATOR_AUDIENCE).await?;
+        if self.operators.contains(&identity.username) {
+            return Ok(identity.username);
+        }
+        Err(Denied::Forbidden(format!(
+            "{} may not call operations of the git service; only the operator's service account may",
+            identity.username
+        )))
+    }
+
+    /// For smart HTTP: an operator, or the live pod of a task of this repository.
+    pub async fn transfer(&self, headers: &HeaderMap, repository: &RepositoryId) -> Result<Grant, Denied> {
+        match credentials(headers) {
+            Some(Credentials::Bearer(_)) => Ok(operator_grant(self.operator(headers).await?)),
+            Some(Credentials::Basic { user, password }) => {
+                let identity = self.review(&password, TASK_AUDIENCE).await?;
+                let account = format!("system:serviceaccount:{}:{}", repository.namespace(), self.task_account);
+                if identity.username != account {
+                    return Err(Denied::Forbidden(format!("{} is not {account}", identity.username)));
+                }
+                let found = self.tasks.task(repository.namespace(), &user).await.map_err(Denied::Unavailable)?;
+                task_grant(repository, &user, &identity, found.as_ref())
+            }
+            None => Err(Denied::Unauthenticated(
+                "credentials are required: the name of an AgentTask and the token of its pod".to_owned(),
+            )),
+        }
+    }
+
+    async fn review(&self, token: &str, audience: &'static str) -> Result<Identity, Denied> {
+        let reviewed = self.tokens.review(token, audience).await.map_err(Denied::Unavailable)?;
+        reviewed.ok_or_else(|| Denied::Unauthenticated(format!("the token is not valid for audience {audience}")))
+    }
+}
+
+fn credentials(headers: &HeaderMap) -> Option<Credentials> {
+    let (scheme, value) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    if scheme.eq_ignore_ascii_case("bearer") {
+        return Some(Credentials::Bearer(value.trim().to_owned()));
+    }
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return None;
+    }
+    let decoded = base64::engine::general_purpose::STANDARD.decode(value.trim()).ok()?;
+    let (user, password) =
+        String::from_utf8(decoded).ok()?.split_once(':').map(|(u, p)| (u.to_owned(), p.to_owned()))?;
+    Some(Credentials::Basic { user, password })
+}
+
+/// The operator reads everything. It pushes nothing but fixes of people: what reaches a release branch or the base
+/// branch goes through the typed operations.
+fn operator_grant(caller: String) -> Grant {
+    Grant { caller, sees_private: true, push: vec!["refs/heads/bugfix/".to_owned()], closed: None }
+}
+
+/// What a task pod may do. Every rule is about this task and this pod, none about its service account's rights.
+fn task_grant(
+    repository: &RepositoryId,
+    name: &str,
+    identity: &Identity,
+    task: Option<&TaskFacts>,
+) -> Result<Grant, Denied> {
+    let forbidden = |why: String| Err(Denied::Forbidden(why));
+    let Some(task) = task else {
+        return forbidden(format!("there is no AgentTask {name:?} in namespace {}", repository.namespace()));
+    };
+    if task.repository != repository.name() {
+        return forbidden(format!(
+            "AgentTask {name} works on repository {}, not {}",
+            task.repository,
+            repository.name()
+        ));
+    }
+    let Some(pod_uid) = &identity.pod_uid else {
+        return forbidden("the token is not bound to a pod".to_owned());
+    };
+    match &task.pod_uid {
+        None => return Err(Denied::NotYet(format!("AgentTask {name} does not know its pod yet; try again"))),
+        Some(live) if live != pod_uid => {
+            return forbidden(format!("this pod is not the live pod of AgentTask {name}"));
+        }
+        Some(_) => {}
+    }
+    let (push, closed) = pushes(name, task);
+    Ok(Grant { caller: format!("AgentTask {name}"), sees_private: false, push, closed })
+}
+
+/// The one branch while the task is at work, and its own corner for reports and saved work at all times.
+fn pushes(name: &str, task: &TaskFacts) -> (Vec<String>, Option<String>) {
+    let logs = format!("refs/phasegate/logs/{}/", task.uid);
+    let at_work = match task.state {
+        TaskState::Starting | TaskState::Running => true,
+        TaskState::Pending | TaskState::Succeeded | TaskState::Failed => false,
+    };
+    match task.role {
+        Role::Developer => {
+            let own = vec![format!("refs/phasegate/wip/{}/", task.uid), logs];
+            if task.submitted {
+                return (own, Some(format!("AgentTask {name} has submitted its work: its branch is closed")));
+            }
+            if !at_work {
+                return (own, Some(format!("AgentTask {name} is not at work: its branch is closed")));
+            }
+            let branch = task.branch.as_deref().and_then(work_branch);
+            (branch.map(String::from).into_iter().chain(own).collect(), None)
+        }
+        Role::Check | Role::Reviewer => (vec![logs], None),
+        Role::Sync if at_work => (vec!["refs/upstream/".to_owned(), logs], None),
+        Role::Sync => (vec![logs], Some(format!("AgentTask {name} is not at work"))),
+    }
+}
+
+/// A task's branch is a feature or a bugfix, whatever its spec says.
+fn work_branch(branch: &str) -> Option<RefName> {
+    let name = RefName::branch(branch).ok()?;
+    (name.short().starts_with("feature/") || name.short().starts_with("bugfix/")).then_some(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    fn repository() -> RepositoryId {
+        RepositoryId::new("team", "hello").unwrap()
+    }
+
+    fn identity() -> Identity {
+        Identity { username: "system:serviceaccount:team:phasegate-task".into(), pod_uid: Some("pod-1".into()) }
+    }
+
+    fn task() -> TaskFacts {
+        TaskFacts {
+            uid: "task-1".into(),
+            repository: "hello".into(),
+            role: Role::Developer,
+            branch: Some("feature/phase-1-a".into()),
+            pod_uid: Some("pod-1".into()),
+            state: TaskState::Running,
+            submitted: false,
+        }
+    }
+
+    const BRANCH: &str = "refs/heads/feature/phase-1-a";
+    const WIP: &str = "refs/phasegate/wip/task-1/";
+    const LOGS: &str = "refs/phasegate/logs/task-1/";
+
+    #[rstest]
+    #[case::at_work(task(), &[BRANCH, WIP, LOGS])]
+    #[case::starting(TaskFacts { state: TaskState::Starting, ..task() }, &[BRANCH, WIP, LOGS])]
+    #[case::submitted(TaskFacts { submitted: true, ..task() }, &[WIP, LOGS])]
+    #[case::ended(TaskFacts { state: TaskState::Failed, ..task() }, &[WIP, LOGS])]
+    #[case::main_in_its_spec(TaskFacts { branch: Some("main".into()), ..task() }, &[WIP, LOGS])]
+    #[case::release_in_its_spec(TaskFacts { branch: Some("release/phase-1-v1".into()), ..task() }, &[WIP, LOGS])]
+    #[case::no_branch(TaskFacts { branch: None, ..task() }, &[WIP, LOGS])]
+    #[case::full_name(TaskFacts { branch: Some(BRANCH.into()), ..task() }, &[BRANCH, WIP, LOGS])]
+    #[case::check(TaskFacts { role: Role::Check, ..task() }, &[LOGS])]
+    #[case::reviewer(TaskFacts { role: Role::Reviewer, ..task() }, &[LOGS])]
+    #[case::sync(TaskFacts { role: Role::Sync, ..task() }, &["refs/upstream/", LOGS])]
+    #[case::sync_ended(TaskFacts { role: Role::Sync, state: TaskState::Succeeded, ..task() }, &[LOGS])]
+    fn a_task_pushes_its_own_branch_while_at_work_and_nothing_of_others(
+        #[case] task: TaskFacts,
+        #[case] allowed: &[&str],
+    ) {
+        let grant = task_grant(&repository(), "t", &identity(), Some(&task)).unwrap();
+        assert_eq!(grant.push, allowed);
+        assert!(!grant.sees_private);
+    }
+
+    #[rstest]
+    #[case::no_task(identity(), None, "no AgentTask")]
+    #[case::other_repository(identity(), Some(TaskFacts { repository: "other".into(), ..task() }), "works on repository other")]
+    #[case::other_pod(identity(), Some(TaskFacts { pod_uid: Some("pod-2".into()), ..task() }), "not the live pod")]
+    #[case::unbound(Identity { pod_uid: None, ..identity() }, Some(task()), "not bound to a pod")]
+    fn everybody_else_is_forbidden_with_a_reason(
+        #[case] identity: Identity,
+        #[case] task: Option<TaskFacts>,
+        #[case] reason: &str,
+    ) {
+        match task_grant(&repository(), "t", &identity, task.as_ref()) {
+            Err(Denied::Forbidden(why)) => assert!(why.contains(reason), "{why}"),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_pod_that_is_not_pinned_yet_is_asked_to_come_again() {
+        let unpinned = TaskFacts { pod_uid: None, ..task() };
+        let answer = task_grant(&repository(), "t", &identity(), Some(&unpinned));
+        assert!(matches!(answer, Err(Denied::NotYet(_))), "{answer:?}");
+    }
+
+    #[rstest]
+    #[case::live(1, "pod-1", true)]
+    #[case::earlier_run(2, "pod-1", false)]
+    #[case::other_pod(1, "pod-2", false)]
+    fn a_submission_counts_if_it_is_of_the_live_run_and_pod(
+        #[case] run: i32,
+        #[case] pod: &str,
+        #[case] submitted: bool,
+    ) {
+        let task: AgentTask = serde_json::from_value(serde_json::json!({
+            "apiVersion": "phasegate.dev/v1alpha1", "kind": "AgentTask",
+            "metadata": {"name": "t", "uid": "task-1"},
+            "spec": {
+                "role": "Developer", "repository": "hello", "task": "a", "branch": "feature/phase-1-a",
+                "pod": {"image": "i"}, "timeout": "1h", "maxRuns": 4
+            },
+            "status": {
+                "state": "Running", "run": run, "podUID": pod,
+                "submission": {"stamp": {"run": 1, "podUID": "pod-1"}, "commit": "c"}
+            }
+        }))
+        .unwrap();
+        let facts = TaskFacts::of(&task);
+        assert_eq!(facts.submitted, submitted);
+        assert_eq!((facts.uid.as_str(), facts.pod_uid.as_deref()), ("task-1", Some(pod)));
+    }
+}

@@ -1,0 +1,113 @@
+//! The pre-receive hook: the last word on every push.
+//!
+//! The service decides what a request may push and hands it to git's environment; this script compares. It stands on the
+//! volume in a folder of the service's own, so that no repository can bring hooks.
+
+use std::{
+    io,
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+};
+
+/// Variable with what may be pushed: names, or folders that end with a slash, with spaces between.
+pub(super) const ALLOWED: &str = "PHASEGATE_ALLOWED_REFS";
+/// Variable with who pushes, and why something is closed.
+pub(super) const CALLER: &str = "PHASEGATE_CALLER";
+
+const SCRIPT: &str = r#"#!/bin/sh
+# Written by phasegate at every start. Refuses what the service did not allow for this request.
+set -uf
+while read -r _ new ref; do
+  case $new in
+    *[!0]*) ;;
+    *) echo "phasegate: $ref cannot be deleted by a push" >&2; exit 1 ;;
+  esac
+  found=no
+  for allowed in ${PHASEGATE_ALLOWED_REFS-}; do
+    case $allowed in
+      */) case $ref in "$allowed"?*) found=yes ;; esac ;;
+      *) [ "$ref" = "$allowed" ] && found=yes ;;
+    esac
+  done
+  if [ "$found" = no ]; then
+    echo "phasegate: $ref is not for ${PHASEGATE_CALLER-this caller}; allowed: ${PHASEGATE_ALLOWED_REFS-nothing}" >&2
+    exit 1
+  fi
+done
+exit 0
+"#;
+
+/// Writes the hook below `root`; the folder for `core.hooksPath`.
+pub(super) fn install(root: &Path) -> io::Result<PathBuf> {
+    let folder = root.join(".hooks");
+    std::fs::create_dir_all(&folder)?;
+    let unfinished = folder.join("pre-receive.new");
+    std::fs::write(&unfinished, SCRIPT)?;
+    std::fs::set_permissions(&unfinished, std::fs::Permissions::from_mode(0o755))?;
+    std::fs::rename(&unfinished, folder.join("pre-receive"))?;
+    Ok(folder)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::Write as _,
+        process::{Command, Stdio},
+    };
+
+    use rstest::rstest;
+
+    use super::*;
+
+    const ZERO: &str = "0000000000000000000000000000000000000000";
+    const ONE: &str = "0123456789012345678901234567890123456789";
+
+    fn passes(allowed: &str, lines: &str) -> bool {
+        let root = tempfile::tempdir().unwrap();
+        let hook = install(root.path()).unwrap().join("pre-receive");
+        let mut child = Command::new(hook)
+            .env_clear()
+            .env("PATH", "/usr/bin:/bin")
+            .env(ALLOWED, allowed)
+            .stdin(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        child.stdin.take().unwrap().write_all(lines.as_bytes()).unwrap();
+        child.wait().unwrap().success()
+    }
+
+    #[rstest]
+    #[case("refs/heads/feature/a", true)]
+    #[case("refs/heads/feature/a/b", false)]
+    #[case("refs/heads/feature/ab", false)]
+    #[case("refs/heads/main", false)]
+    #[case("refs/tags/v1", false)]
+    #[case("refs/notes/phasegate", false)]
+    #[case("refs/phasegate/logs/t/1", true)]
+    #[case("refs/phasegate/logs/t/1/x", true)]
+    #[case("refs/phasegate/logs/t2/1", false)]
+    #[case("refs/phasegate/logs/t", false)]
+    #[case("HEAD", false)]
+    fn only_what_was_allowed_passes(#[case] name: &str, #[case] allowed: bool) {
+        let line = format!("{ZERO} {ONE} {name}\n");
+        assert_eq!(passes("refs/heads/feature/a refs/phasegate/logs/t/", &line), allowed);
+    }
+
+    #[test]
+    fn a_deletion_never_passes() {
+        assert!(!passes("refs/heads/a", &format!("{ONE} {ZERO} refs/heads/a\n")));
+    }
+
+    #[test]
+    fn one_refused_name_refuses_the_whole_push() {
+        let lines = format!("{ZERO} {ONE} refs/heads/a\n{ZERO} {ONE} refs/heads/main\n");
+        assert!(!passes("refs/heads/a", &lines));
+    }
+
+    #[test]
+    fn a_star_in_what_is_allowed_is_no_pattern() {
+        assert!(!passes("refs/heads/*", &format!("{ZERO} {ONE} refs/heads/main\n")));
+        assert!(!passes("", &format!("{ZERO} {ONE} refs/heads/main\n")));
+    }
+}

@@ -1,0 +1,6 @@
+//! The service over a real port, with the real git client and the operator's own client.
+
+mod hostile;
+mod operations;
+mod support;
+mod tasks;
