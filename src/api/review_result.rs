@@ -246,6 +246,9 @@ pub struct CategoryScore {
     pub weight: i32,
     /// Its floor.
     pub floor: Decimal,
+    /// Counted by the Phase alone.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub added: bool,
     /// Its score: the minimum over its evidence. None without evidence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub score: Option<Decimal>,

@@ -6,9 +6,15 @@
 
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
+pub mod evidence;
+pub mod findings;
 pub mod rubric;
+pub mod score;
 
+pub use evidence::{MAX_REPORT_BYTES, broken_report, declared_reports, read_report};
+pub use findings::finding_id;
 pub use rubric::{Gate, gate, gate_hash};
+pub use score::{display, failure_class, judge};
 
 /// Cuts a text to at most `max` characters, ending in `…` where something was cut. The API server
 /// counts characters too.

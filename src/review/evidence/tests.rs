@@ -1,0 +1,1 @@
+//! Reports of real tools, and traps.

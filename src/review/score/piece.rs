@@ -1,0 +1,185 @@
+//! Pieces of evidence: what each check and each of its reports scores, and why.
+
+use crate::{
+    api::{
+        agent_task::CheckOutcome,
+        common::{Decimal, ReportFacts, ReportFormat, ReportState, SeverityCounts, TestCounts},
+        review_result::{CheckEvidence, EvidenceScore},
+    },
+    review::cut,
+};
+
+/// A perfect score, in tenths.
+const BEST: i64 = 100;
+/// No evidence scores less (seed: 1-10 scale), in tenths.
+const WORST: i64 = 10;
+/// Costs of a Critical, a Major and a Minor, and the most that all Minors cost, in tenths.
+const CRITICAL: i64 = 60;
+const MAJOR: i64 = 25;
+const MINOR: i64 = 3;
+const MINORS: i64 = 10;
+
+/// How a check stands, its reports taken into account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// Exit code 0, and every declared report is intact.
+    Passed,
+    /// It started and ended badly, or lacks a report; why, in words.
+    Failed(String),
+    /// It never started; why, in words.
+    NotStarted(String),
+}
+
+impl Standing {
+    pub(super) fn of(check: &CheckEvidence) -> Self {
+        let said = if check.message.is_empty() { String::new() } else { format!(": {}", check.message) };
+        match check.outcome {
+            CheckOutcome::NotStarted => Self::NotStarted(format!("never started{said}")),
+            CheckOutcome::Failed => {
+                let code = check.exit_code.map(|code| format!(" with exit code {code}")).unwrap_or_default();
+                Self::Failed(format!("failed{code}{said}"))
+            }
+            CheckOutcome::Passed => {
+                let mut broken: Vec<String> = check.reports.iter().filter_map(broken).collect();
+                broken.sort();
+                if broken.is_empty() {
+                    Self::Passed
+                } else {
+                    Self::Failed(format!("ended well, but without its evidence: {}", broken.join("; ")))
+                }
+            }
+        }
+    }
+}
+
+/// Why a report is no evidence; none if it is intact.
+pub(super) fn broken(report: &ReportFacts) -> Option<String> {
+    let state = match report.state {
+        ReportState::Read if facts(report).is_some() => return None,
+        ReportState::Read => "has no facts",
+        ReportState::Missing => "is missing",
+        ReportState::Empty => "is empty",
+        ReportState::Invalid => "is invalid",
+    };
+    let said = if report.message.is_empty() { String::new() } else { format!(" ({})", report.message) };
+    Some(format!("{} {state}{said}", report.path))
+}
+
+/// What an intact report says.
+enum Facts {
+    Tests { passed: i64, failed: i64 },
+    Findings(SeverityCounts),
+}
+
+fn facts(report: &ReportFacts) -> Option<Facts> {
+    match report.format {
+        ReportFormat::JUnit => {
+            let TestCounts { passed, failed, skipped: _ } = report.tests?;
+            let (passed, failed) = (i64::from(passed.max(0)), i64::from(failed.max(0)));
+            (passed + failed > 0).then_some(Facts::Tests { passed, failed })
+        }
+        ReportFormat::Sarif => report.counts.map(Facts::Findings),
+        ReportFormat::Cobertura | ReportFormat::Lcov | ReportFormat::Metrics => None,
+    }
+}
+
+/// Tests of a report that failed.
+pub(super) fn failed_tests(report: &ReportFacts) -> i32 {
+    match report.format {
+        ReportFormat::JUnit => report.tests.map_or(0, |tests| tests.failed),
+        ReportFormat::Sarif | ReportFormat::Cobertura | ReportFormat::Lcov | ReportFormat::Metrics => 0,
+    }
+}
+
+/// What one check or report says of the categories it feeds.
+pub(super) struct Piece<'a> {
+    pub(super) categories: &'a [String],
+    source: String,
+    /// In tenths.
+    score: i64,
+    why: String,
+}
+
+impl Piece<'_> {
+    pub(super) fn scored(&self) -> EvidenceScore {
+        let tenths = u16::try_from(self.score.clamp(WORST, BEST)).unwrap_or(0);
+        EvidenceScore { source: cut(&self.source, 600), score: Decimal::from_tenths(tenths), why: cut(&self.why, 1024) }
+    }
+}
+
+/// Every piece of evidence. A check that never started gives none.
+pub(super) fn pieces(checks: &[CheckEvidence]) -> Vec<Piece<'_>> {
+    checks.iter().flat_map(of_check).collect()
+}
+
+fn of_check(check: &CheckEvidence) -> Vec<Piece<'_>> {
+    let standing = Standing::of(check);
+    if matches!(standing, Standing::NotStarted(_)) {
+        return Vec::new();
+    }
+    let reports = check.reports.iter().filter_map(|report| of_report(check, report));
+    of_exit(check, standing).into_iter().chain(reports).collect()
+}
+
+/// What the way a check ended says. A failed check that does not block and has reports is judged
+/// by them alone: a linter exits 1 when it finds something.
+fn of_exit(check: &CheckEvidence, standing: Standing) -> Option<Piece<'_>> {
+    let (score, why) = match standing {
+        Standing::Passed => (BEST, "exit code 0".to_owned()),
+        Standing::Failed(why) if check.blocking => (WORST, why),
+        Standing::Failed(why) if check.reports.is_empty() => (BEST - MINOR, format!("{why}; one Minor (-0.3)")),
+        Standing::Failed(_) | Standing::NotStarted(_) => return None,
+    };
+    Some(Piece { categories: &check.categories, source: check.name.clone(), score, why })
+}
+
+/// What a report says. One that is broken scores what the worst report would, unless its check
+/// blocks and has said so already: missing evidence is never better than any evidence.
+fn of_report<'a>(check: &'a CheckEvidence, report: &ReportFacts) -> Option<Piece<'a>> {
+    let (score, why) = match (facts(report), broken(report)) {
+        (Some(Facts::Tests { passed, failed }), None) => tests(passed, failed),
+        (Some(Facts::Findings(counts)), None) => findings(counts),
+        _ if check.blocking => return None,
+        (_, why) => (WORST, format!("{}, which counts as the worst it could say", why.unwrap_or_default())),
+    };
+    Some(Piece { categories: &check.categories, source: format!("{} {}", check.name, report.path), score, why })
+}
+
+/// 10 × passed ÷ total, rounded down to tenths.
+fn tests(passed: i64, failed: i64) -> (i64, String) {
+    if failed == 0 {
+        return (BEST, format!("{passed} tests, none failed"));
+    }
+    let total = passed + failed;
+    let score = (BEST * passed / total).max(WORST);
+    (score, format!("{failed} of {total} tests failed (-{})", tenths(BEST - score)))
+}
+
+/// 10.0 less what the findings cost, not below 1.0.
+fn findings(counts: SeverityCounts) -> (i64, String) {
+    let SeverityCounts { critical, major, minor, info } = counts;
+    let cost = |count: i32, each: i64| i64::from(count.max(0)) * each;
+    let costs = [
+        ("Critical", critical, cost(critical, CRITICAL)),
+        ("Major", major, cost(major, MAJOR)),
+        ("Minor", minor, cost(minor, MINOR).min(MINORS)),
+    ];
+    let lost: i64 = costs.iter().map(|(.., cost)| cost).sum();
+    let mut words: Vec<String> = costs
+        .iter()
+        .filter(|(_, count, _)| *count > 0)
+        .map(|(name, count, cost)| format!("{count} {name} (-{})", tenths(*cost)))
+        .collect();
+    if info > 0 {
+        words.push(format!("{info} Info (no cost)"));
+    }
+    if words.is_empty() {
+        words.push("no findings".to_owned());
+    }
+    let floor = if BEST - lost < WORST { "; not below 1.0" } else { "" };
+    ((BEST - lost).max(WORST), format!("{}{floor}", words.join(", ")))
+}
+
+fn tenths(tenths: i64) -> String {
+    format!("{}.{}", tenths / 10, tenths % 10)
+}

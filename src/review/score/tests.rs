@@ -1,0 +1,5 @@
+//! Tables of the score's rules, the golden judgement, and the properties of design §12.
+
+mod properties;
+mod rules;
+mod support;
