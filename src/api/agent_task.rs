@@ -313,6 +313,10 @@ pub struct AgentTaskStatus {
     #[serde(default)]
     #[schemars(range(min = 0))]
     pub infra_runs: i32,
+    /// Runs in a row that never started: an image or a container configuration was at fault.
+    #[serde(default)]
+    #[schemars(range(min = 0))]
+    pub start_failures: i32,
     /// Job of the current or last run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 63))]
@@ -341,6 +345,9 @@ pub struct AgentTaskStatus {
     /// The next run starts no earlier.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_before: Option<Time>,
+    /// Since when the current run cannot start because of an image or a container configuration.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blocked_since: Option<Time>,
     /// When the current run's Job was made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_at: Option<Time>,
@@ -377,6 +384,7 @@ impl Default for AgentTaskStatus {
             run: 0,
             spent_runs: 0,
             infra_runs: 0,
+            start_failures: 0,
             job: None,
             pod: None,
             pod_uid: None,
@@ -385,6 +393,7 @@ impl Default for AgentTaskStatus {
             exit_code: None,
             message: String::new(),
             not_before: None,
+            blocked_since: None,
             started_at: None,
             finished_at: None,
             conditions: Vec::new(),

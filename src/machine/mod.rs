@@ -6,3 +6,4 @@ pub mod conditions;
 pub mod phase;
 pub mod policy;
 pub mod preflight;
+pub mod task;

@@ -95,7 +95,7 @@ mod tests {
 
     #[test]
     fn waits_double_up_to_the_longest() {
-        let wait = |n| backoff(Duration::from_secs(30), Duration::from_secs(600), n, "uid").as_secs_f64();
+        let wait = |n| backoff(Duration::from_secs(30), Duration::from_mins(10), n, "uid").as_secs_f64();
         for (n, full) in [(1, 30.0), (2, 60.0), (3, 120.0), (4, 240.0), (5, 480.0), (6, 600.0), (4000, 600.0)] {
             assert!((full * 0.8..=full).contains(&wait(n)), "wait {n} is {}", wait(n));
         }
@@ -103,7 +103,7 @@ mod tests {
 
     #[test]
     fn different_objects_wait_differently() {
-        let wait = |seed| backoff(Duration::from_secs(600), Duration::from_secs(600), 1, seed);
+        let wait = |seed| backoff(Duration::from_mins(10), Duration::from_mins(10), 1, seed);
         assert_ne!(wait("one"), wait("two"));
     }
 
