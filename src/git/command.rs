@@ -311,3 +311,78 @@ pub(crate) async fn end(child: &mut Child, group: &Group) -> Option<ExitStatus> 
     group.forget();
     status
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+
+    /// A git command that runs a shell script.
+    fn shell(script: &str) -> Git {
+        Git::new(Path::new("/nonexistent"), "-c").arg(format!("alias.run=!{script}")).arg("run")
+    }
+
+    async fn within(git: Git, millis: u64) -> Result<Answer, CommandError> {
+        Git { timeout: Duration::from_millis(millis), ..git }.answer().await
+    }
+
+    #[tokio::test]
+    async fn a_command_that_hangs_is_ended_with_its_children() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("pid");
+        let start = Instant::now();
+        let script = format!("sleep 300 & echo $! > {}; wait", file.display());
+        let error = within(shell(&script), 500).await.unwrap_err();
+        assert!(matches!(error, CommandError::Timeout { .. }), "{error}");
+        assert!(start.elapsed() < Duration::from_secs(10));
+        let pid: i32 = std::fs::read_to_string(file).unwrap().trim().parse().unwrap();
+        let ended = || std::fs::read_to_string(format!("/proc/{pid}/stat")).map_or(true, |stat| stat.contains(") Z"));
+        for _ in 0..50 {
+            if ended() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("the child of the command still runs");
+    }
+
+    #[tokio::test]
+    async fn a_command_that_is_deaf_to_sigterm_is_killed() {
+        let start = Instant::now();
+        let error = within(shell("trap : TERM; while :; do sleep 1; done"), 300).await.unwrap_err();
+        assert!(matches!(error, CommandError::Timeout { .. }), "{error}");
+        assert!(start.elapsed() < GRACE + Duration::from_secs(5));
+    }
+
+    #[tokio::test]
+    async fn an_answer_is_cut_at_its_limit_and_an_endless_one_is_ended() {
+        let answer = shell("yes").limit(10).answer().await.unwrap();
+        assert_eq!((answer.stdout.as_slice(), answer.truncated), (&b"y\ny\ny\ny\ny\n"[..], true));
+        let error = shell("yes").limit(10).run().await.unwrap_err();
+        assert!(matches!(error, CommandError::TooLong { limit: 10, .. }), "{error}");
+    }
+
+    #[tokio::test]
+    async fn input_larger_than_a_pipe_reaches_a_command_that_answers_as_much() {
+        let input = vec![b'x'; 1 << 20];
+        let answer = shell("cat").input(input.clone()).run().await.unwrap();
+        assert!(answer.stdout == input);
+        shell("true").input(input).run().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_command_sees_nothing_of_our_environment() {
+        let answer = shell("env").run().await.unwrap().text();
+        assert!(answer.contains("HOME=/nonexistent") && answer.contains("GIT_CONFIG_NOSYSTEM=1"), "{answer}");
+        assert!(!answer.contains("CARGO"), "{answer}");
+    }
+
+    #[tokio::test]
+    async fn a_failure_carries_gits_own_words() {
+        let error = shell("echo because >&2; exit 3").run().await.unwrap_err();
+        assert!(error.to_string().contains("because"), "{error}");
+        let answer = shell("exit 3").answer().await.unwrap();
+        assert_eq!(answer.code, 3);
+    }
+}

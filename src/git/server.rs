@@ -2,7 +2,12 @@
 //!
 //! Routes, statuses and words only. Who may do what is `auth`, what is done is `store` and `http_backend`.
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Instant};
+use std::{
+    net::SocketAddr,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use axum::{
     Router,
@@ -32,6 +37,9 @@ use super::{
 
 /// Most bytes of a typed operation's request.
 const MAX_OPERATION: usize = 1 << 20;
+
+/// Longest wait for a transfer's turn.
+const TRANSFER_WAIT: Duration = Duration::from_mins(1);
 
 /// Settings of `phasegate git`.
 #[derive(Debug, Clone, Args)]
@@ -334,8 +342,9 @@ async fn authorised(
     if endpoint.writes() && grant.push.is_empty() {
         return words(StatusCode::FORBIDDEN, &format!("{} may not push", grant.caller));
     }
-    let Ok(permit) = Arc::clone(&service.transfers).acquire_owned().await else {
-        return words(StatusCode::SERVICE_UNAVAILABLE, "the git service is ending");
+    let turn = tokio::time::timeout(TRANSFER_WAIT, Arc::clone(&service.transfers).acquire_owned()).await;
+    let Ok(Ok(permit)) = turn else {
+        return turned_away(&Denied::Unavailable("too many transfers are under way; try again".to_owned()));
     };
     match service.backend.serve(endpoint, id, grant, parts, body, permit).await {
         Ok(response) => response,

@@ -1,6 +1,6 @@
 //! Brings a repository into being, and clears a volume after a crash.
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, time::Duration};
 
 use super::{Execute, Repo, StoreError, commit, refs};
 use crate::git::{
@@ -12,6 +12,8 @@ use crate::git::{
 
 /// Name of a repository that is being made.
 const UNFINISHED: &str = ".unfinished-";
+/// Age at which a lock file is nobody's: git holds them for seconds.
+const STALE: Duration = Duration::from_mins(5);
 
 impl Execute for EnsureRepository {
     const WRITES: bool = true;
@@ -19,7 +21,9 @@ impl Execute for EnsureRepository {
 
     async fn execute(self, repo: &Repo) -> Result<EnsureRepositoryAnswer, StoreError> {
         refs::require_base(&self.base)?;
-        if !repo.exists() {
+        if repo.exists() {
+            clear_stale_locks(repo).await?;
+        } else {
             create(repo).await?;
         }
         point_head(repo, &self.base).await?;
@@ -85,7 +89,7 @@ pub(super) fn sweep(root: &Path) -> Result<usize, StoreError> {
                 fs::remove_dir_all(&repository).map_err(StoreError::io("remove", &repository))?;
                 cleared += 1;
             } else {
-                cleared += sweep_locks(&repository)?;
+                cleared += sweep_locks(&repository, Duration::ZERO)?;
             }
         }
     }
@@ -96,27 +100,52 @@ fn is_namespace(name: &std::ffi::OsStr) -> bool {
     name.to_str().is_some_and(|name| RepositoryId::new(name, "any").is_ok())
 }
 
-/// Lock files at the top and below `refs`, and what `gc` and receiving leave in `objects`.
-fn sweep_locks(repository: &Path) -> Result<usize, StoreError> {
+/// Removes lock files that no living git process can hold: one that was killed alone, by the kernel for memory say, leaves
+/// its own while the service goes on.
+pub(super) async fn clear_stale_locks(repo: &Repo) -> Result<(), StoreError> {
+    let dir = repo.dir.clone();
+    let cleared = tokio::task::spawn_blocking(move || sweep_locks(&dir, STALE)).await;
+    let cleared = cleared.map_err(|error| StoreError::io("sweep", &repo.dir)(std::io::Error::other(error)))??;
+    if cleared > 0 {
+        tracing::warn!(repository = %repo.id, cleared, "removed lock files of a git process that was killed");
+    }
+    Ok(())
+}
+
+/// Lock files at the top and below `refs`, and what `gc` and receiving leave in `objects`, of at least this age.
+fn sweep_locks(repository: &Path, age: Duration) -> Result<usize, StoreError> {
     let mut cleared = 0;
     let mut pending =
         vec![(repository.to_owned(), false), (repository.join("refs"), true), (repository.join("objects"), false)];
     while let Some((folder, deep)) = pending.pop() {
         for path in entries(&folder)? {
             let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-            let left = name.strip_suffix(".lock").is_some() || name == "gc.pid" || name.starts_with("tmp_objdir-");
-            if path.is_dir() && !left {
-                if deep {
-                    pending.push((path, true));
-                }
-            } else if left {
-                let removed = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
-                removed.map_err(StoreError::io("remove", &path))?;
+            let lock = name.strip_suffix(".lock").is_some();
+            let left = lock || (age.is_zero() && (name == "gc.pid" || name.starts_with("tmp_objdir-")));
+            if left && is_older(&path, age) {
+                remove(&path)?;
                 cleared += 1;
+            } else if deep && path.is_dir() {
+                pending.push((path, true));
             }
         }
     }
     Ok(cleared)
+}
+
+/// Something that is gone has no age.
+fn is_older(path: &Path, age: Duration) -> bool {
+    let modified = fs::symlink_metadata(path).and_then(|facts| facts.modified());
+    modified.is_ok_and(|modified| age.is_zero() || modified.elapsed().is_ok_and(|elapsed| elapsed >= age))
+}
+
+/// Removes a file or a folder; one that is gone already is fine.
+fn remove(path: &Path) -> Result<(), StoreError> {
+    let removed = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
+    match removed {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(StoreError::io("remove", path)(error)),
+        _ => Ok(()),
+    }
 }
 
 fn folders(parent: &Path) -> Result<Vec<std::path::PathBuf>, StoreError> {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Repo, StoreError};
+use super::{Repo, StoreError, ensure};
 use crate::git::{
     command::Git,
     flow,
@@ -52,6 +52,7 @@ impl Transaction {
             return Ok(());
         }
         if answer.stderr.contains("cannot lock ref") {
+            ensure::clear_stale_locks(repo).await?;
             return Err(StoreError::Busy { message: answer.stderr.trim().to_owned() });
         }
         Err(answer.failed().into())

@@ -45,18 +45,27 @@ impl Execute for ClaimRelease {
                 return Ok(ClaimReleaseAnswer::NumberTaken { by: Some(holder.clone()) });
             }
             (None, _) if claims.contains_key(&self.claim) => return Ok(ClaimReleaseAnswer::NumberTaken { by: None }),
-            (None, Some(_)) => return Ok(ClaimReleaseAnswer::NumberTaken { by: None }),
-            (None, None) => transaction.create(&self.claim, &write_claim(repo, &self.phase).await?),
-            (Some(_), _) => {}
+            (None, Some(head)) if !is_archived(repo, &self.release, head).await? => {
+                return Ok(ClaimReleaseAnswer::NumberTaken { by: None });
+            }
+            (None, _) => transaction.create(&self.claim, &write_claim(repo, &self.phase).await?),
+            (Some(_), Some(head)) => {
+                let base = contained(repo, &base, head).await?;
+                return Ok(ClaimReleaseAnswer::Claimed { head: head.clone(), base });
+            }
+            (Some(_), None) => {}
         }
-        let Some(head) = head else {
-            transaction.create(&self.release, base.as_str());
-            transaction.commit(repo).await?;
-            return Ok(ClaimReleaseAnswer::Claimed { head: base.clone(), base });
-        };
-        let base = contained(repo, &base, &head).await?;
-        Ok(ClaimReleaseAnswer::Claimed { head, base })
+        transaction.update(&self.release, base.as_str(), head.as_ref().map(CommitId::as_str));
+        transaction.commit(repo).await?;
+        Ok(ClaimReleaseAnswer::Claimed { head: base.clone(), base })
     }
+}
+
+/// Whether a branch is what a crash left of an archiving: its commit is in somebody's archive under its name.
+async fn is_archived(repo: &Repo, branch: &RefName, head: &CommitId) -> Result<bool, StoreError> {
+    let archive = refs::list(repo, &[&RefName::new("refs/phasegate/archive")?]).await?;
+    let suffix = branch.as_str().trim_start_matches("refs");
+    Ok(archive.iter().any(|(name, object)| object == head.as_str() && name.as_str().contains(suffix)))
 }
 
 impl Execute for Claims {

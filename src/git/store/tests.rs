@@ -1,6 +1,7 @@
 //! Every operation on a real repository, and again: doing it twice is doing it once.
 
 mod claim;
+mod crash;
 mod inspect;
 mod integrate;
 mod merge_to_base;

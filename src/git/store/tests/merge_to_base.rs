@@ -7,7 +7,7 @@ use crate::git::{
 };
 
 /// A release branch with one feature, and the merge that would complete it.
-async fn ready() -> (World, MergeToBase) {
+pub(super) async fn ready() -> (World, MergeToBase) {
     let world = World::claimed().await;
     let base = world.head(&branch("main"));
     let source = world.commit(&base, "a", &[("a", Some("1"))]);

@@ -100,3 +100,19 @@ async fn a_repository_left_half_made_is_made_anew() {
     assert!(matches!(world.call(ensure(false)).await, EnsureRepositoryAnswer::Ready { .. }));
     assert!(!half.exists());
 }
+
+#[tokio::test]
+async fn a_lock_of_a_git_process_that_was_killed_alone_is_removed_once_it_is_old() {
+    let world = World::claimed().await;
+    let lock = world.store.repo(&world.id).dir().join("refs/heads/release/phase-1-v1.0.0.lock");
+    let source = world.commit(&world.head(&release()), "w", &[("a", Some("1"))]);
+    let work = integrate_of(&source, MergeKind::Squash, "t-1");
+    std::fs::write(&lock, "").unwrap();
+    let error = world.fail(work.clone()).await;
+    assert!(matches!(error, StoreError::Busy { .. }), "{error}");
+    assert!(lock.exists());
+    let old = std::time::SystemTime::now() - std::time::Duration::from_mins(6);
+    std::fs::File::options().write(true).open(&lock).unwrap().set_modified(old).unwrap();
+    assert!(matches!(world.fail(work.clone()).await, StoreError::Busy { .. }));
+    assert!(matches!(world.call(work).await, IntegrateAnswer::Integrated { .. }));
+}
