@@ -15,7 +15,8 @@ use kube::{
 
 use crate::{
     api::{AgentTask, Decision, Phase, Repository, ReviewResult},
-    controller::config::OperatorConfig,
+    controller::{config::OperatorConfig, decisions::Trust, metrics::Metrics},
+    git::client::GitClient,
 };
 
 /// Field manager of everything the operator writes.
@@ -33,6 +34,12 @@ pub struct Context {
     pub recorder: Recorder,
     /// The operator's own last writes.
     pub own_writes: OwnWrites,
+    /// Client of the git service.
+    pub git: GitClient,
+    /// Whether Decisions can be believed.
+    pub trust: Trust,
+    /// Metrics.
+    pub metrics: Metrics,
 }
 
 /// Caches of everything that is observed. Reads go here, never to the API server.
@@ -54,6 +61,24 @@ pub struct Stores {
     pub pods: Store<Pod>,
     /// PodTemplates: the agents' profiles.
     pub pod_templates: Store<PodTemplate>,
+}
+
+impl Stores {
+    /// Waits until every cache holds its first list.
+    pub async fn filled(&self) {
+        let Self { repositories, phases, tasks, reviews, decisions, jobs, pods, pod_templates } = self;
+        // An error means that the watch is gone, and with it the process.
+        let _ = tokio::join!(
+            repositories.wait_until_ready(),
+            phases.wait_until_ready(),
+            tasks.wait_until_ready(),
+            reviews.wait_until_ready(),
+            decisions.wait_until_ready(),
+            jobs.wait_until_ready(),
+            pods.wait_until_ready(),
+            pod_templates.wait_until_ready(),
+        );
+    }
 }
 
 /// The operator's own last write of each object, so that a stale cache does not act: a reconciler

@@ -3,8 +3,15 @@
 
 pub mod config;
 pub mod context;
+pub mod decisions;
+pub mod lease;
+pub mod metrics;
+pub mod phase;
 pub mod pod;
+pub mod repository;
 pub mod status;
+pub mod wake;
+pub mod watch;
 
 pub use context::Context;
 
@@ -14,4 +21,21 @@ pub enum Error {
     /// The API server could not be reached or refused.
     #[error("failed to talk to the API server: {0}")]
     Kubernetes(#[from] kube::Error),
+    /// The git service could not be reached or refused.
+    #[error(transparent)]
+    Git(#[from] crate::git::client::ClientError),
+    /// A name that the specs lead to is no name for git.
+    #[error(transparent)]
+    Name(#[from] crate::git::InvalidName),
+    /// An object of an owner that is gone still has the name.
+    #[error("{kind} {name} belongs to an object that was deleted; waiting until it is gone")]
+    NameTaken {
+        /// Kind of the object.
+        kind: String,
+        /// Its name.
+        name: String,
+    },
+    /// The reconciliation was given up.
+    #[error("the reconciliation took too long")]
+    TooLong,
 }

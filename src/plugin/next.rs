@@ -67,6 +67,8 @@ pub(crate) const fn remedy(reason: EscalationReason) -> &'static str {
             "the developer does not get any further by itself: say in the retry's note how, or push a fix and retry with its commit"
         }
         EscalationReason::Conflict => "push the merged work to a bugfix branch and retry with its commit",
+        EscalationReason::TagTaken => "remove the tag or raise spec.version, then retry",
+        EscalationReason::BudgetExceeded => "raise the budget, then retry",
         EscalationReason::TaskFailed => "read the task's message and its pod's log, mend the cause, then retry",
         EscalationReason::Gamed => {
             "look at what the change does to tests, suppressions and gate files; retry with a note, or abort"

@@ -18,6 +18,7 @@ use crate::api::{
 };
 
 /// Everything a decision may depend on, small and comparable.
+#[expect(clippy::struct_excessive_bools, reason = "independent facts, each with a name")]
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Snapshot {
     /// Recorded state.

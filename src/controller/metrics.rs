@@ -1,0 +1,109 @@
+//! Metrics of the operator (seed: Metrics Collection). States and scores are read from the caches
+//! when they are asked for, so that they can never disagree with the objects.
+
+use prometheus::{
+    Encoder, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
+};
+
+use super::context::Stores;
+use crate::api::phase::PhaseState;
+
+/// The operator's metrics.
+pub struct Metrics {
+    registry: Registry,
+    reconciliations: HistogramVec,
+    errors: IntCounterVec,
+    leading: IntGauge,
+}
+
+impl Metrics {
+    /// Registers them.
+    ///
+    /// # Errors
+    /// If two have the same name.
+    pub fn new() -> Result<Self, prometheus::Error> {
+        let reconciliations = HistogramVec::new(
+            HistogramOpts::new("phasegate_reconcile_duration_seconds", "Duration of reconciliations, in seconds.")
+                .buckets(vec![0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0]),
+            &["kind"],
+        )?;
+        let errors = IntCounterVec::new(
+            Opts::new(
+                "phasegate_reconcile_errors_total",
+                "Reconciliations that ended in an error and are tried again.",
+            ),
+            &["kind"],
+        )?;
+        let leading = IntGauge::new("phasegate_leader", "1 on the replica that leads, else 0.")?;
+        let registry = Registry::new();
+        registry.register(Box::new(reconciliations.clone()))?;
+        registry.register(Box::new(errors.clone()))?;
+        registry.register(Box::new(leading.clone()))?;
+        registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
+        Ok(Self { registry, reconciliations, errors, leading })
+    }
+
+    /// One reconciliation took this long.
+    pub fn reconciled(&self, kind: &str, seconds: f64) {
+        self.reconciliations.with_label_values(&[kind]).observe(seconds);
+    }
+
+    /// One reconciliation ended in an error.
+    pub fn failed(&self, kind: &str) {
+        self.errors.with_label_values(&[kind]).inc();
+    }
+
+    /// Whether this replica leads.
+    pub fn lead(&self, leads: bool) {
+        self.leading.set(leads.into());
+    }
+
+    /// All of them in the Prometheus text format.
+    ///
+    /// # Errors
+    /// If a metric cannot be encoded.
+    pub fn render(&self, stores: &Stores) -> Result<Vec<u8>, prometheus::Error> {
+        let mut families = self.registry.gather();
+        families.extend(of_phases(stores)?.gather());
+        let mut text = Vec::new();
+        TextEncoder::new().encode(&families, &mut text)?;
+        Ok(text)
+    }
+}
+
+fn of_phases(stores: &Stores) -> Result<Registry, prometheus::Error> {
+    let labels = &["namespace", "phase"];
+    let state = IntGaugeVec::new(
+        Opts::new("phasegate_phase_state", "1 for the state a phase is in."),
+        &["namespace", "phase", "state"],
+    )?;
+    let attempts = IntGaugeVec::new(Opts::new("phasegate_phase_attempts", "Attempts of a phase so far."), labels)?;
+    let score = prometheus::GaugeVec::new(
+        Opts::new("phasegate_phase_score", "Weighted score of the last judgement of a phase, 0 to 10."),
+        labels,
+    )?;
+    let tasks = IntGaugeVec::new(
+        Opts::new("phasegate_phase_tasks", "Tasks of the current attempt of a phase by state."),
+        &["namespace", "phase", "state"],
+    )?;
+    for phase in stores.phases.state() {
+        let namespace = phase.metadata.namespace.as_deref().unwrap_or_default();
+        let name = phase.metadata.name.as_deref().unwrap_or_default();
+        let status = phase.status.clone().unwrap_or_default();
+        let current: PhaseState = status.state;
+        state.with_label_values(&[namespace, name, &format!("{current:?}")]).set(1);
+        attempts.with_label_values(&[namespace, name]).set(status.attempt.into());
+        if let Ok(value) = status.summary.score.parse::<f64>() {
+            score.with_label_values(&[namespace, name]).set(value);
+        }
+        for task in &status.tasks {
+            tasks.with_label_values(&[namespace, name, &format!("{:?}", task.state)]).inc();
+        }
+    }
+    let registry = Registry::new();
+    registry.register(Box::new(state))?;
+    registry.register(Box::new(attempts))?;
+    registry.register(Box::new(score))?;
+    registry.register(Box::new(tasks))?;
+    Ok(registry)
+}

@@ -1,0 +1,324 @@
+//! From specs to the objects and git operations of a phase. Plain functions: no client, no clock.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use kube::{Resource, ResourceExt, api::ObjectMeta};
+
+use super::observe::Observed;
+use crate::{
+    api::{
+        AgentTask, AgentTaskSpec, Phase, PhaseSpec, ReviewResult, ReviewResultSpec,
+        agent_task::{AgentPod, Brief, BriefCheck, CheckOutcome, PhaseLink, Role, TaskState},
+        common::Check,
+        phase::{PhaseTaskState, PhaseTaskStatus, ReviewStatus},
+        review_result::CheckEvidence,
+    },
+    git::{
+        flow::{self, Line},
+        ops::{
+            ClaimRelease, CommitId, Integrate, IntegrateBase, InvalidName, MergeToBase, PhaseKey, RefName, Signature,
+            TagSpec, TreeId,
+        },
+    },
+    machine::phase::{REWORK, agent_task_name, check_task_name},
+    review::rubric::Gate,
+};
+
+/// Findings in a rework brief.
+const MAX_BRIEF_FINDINGS: usize = 100;
+
+/// The line of names of a phase.
+pub(super) fn line(spec: &PhaseSpec) -> Line {
+    let number = spec.number.and_then(|number| u32::try_from(number).ok()).map(Line::Phase);
+    let hotfix = || spec.hotfix.clone().map(Line::Hotfix);
+    // The schema asks for exactly one of the two.
+    number.or_else(hotfix).unwrap_or(Line::Phase(0))
+}
+
+/// Who signs what the operator commits, and when: from the record, so that a redo gives the same ids.
+fn signature(seconds: i64) -> Signature {
+    Signature { name: "phasegate".to_owned(), email: "operator@phasegate.dev".to_owned(), seconds: seconds.max(0) }
+}
+
+fn key(phase: &Phase) -> PhaseKey {
+    PhaseKey {
+        uid: phase.uid().unwrap_or_default(),
+        namespace: phase.namespace().unwrap_or_default(),
+        name: phase.name_any(),
+    }
+}
+
+/// Names of the references that an operation needs.
+struct Refs {
+    line: Line,
+    release: RefName,
+    base: RefName,
+}
+
+fn refs(o: &Observed) -> Result<Refs, InvalidName> {
+    let line = line(&o.phase.spec);
+    let release = line.release_branch(&o.phase.spec.version)?;
+    let base = o.repository.as_ref().map_or("main", |repository| repository.spec.base_branch.as_str());
+    Ok(Refs { line, release, base: RefName::branch(base)? })
+}
+
+/// The claim of the phase's number.
+pub(super) fn claim(o: &Observed) -> Result<ClaimRelease, InvalidName> {
+    let Refs { line, release, base } = refs(o)?;
+    let (claim, tag) = (line.claim()?, line.completion_tag(&o.phase.spec.version)?);
+    Ok(ClaimRelease { phase: key(&o.phase), release, base, claim, tag })
+}
+
+/// The branch a task works on.
+fn branch(o: &Observed, line: &Line, task: &str) -> Result<RefName, InvalidName> {
+    if task == REWORK {
+        // The rework of attempt n mends the findings of review n-1.
+        line.bugfix_branch(u32::try_from(o.status.attempt - 1).unwrap_or(0))
+    } else {
+        line.feature_branch(task)
+    }
+}
+
+/// The integration of a submitted commit.
+pub(super) fn integrate(
+    o: &Observed,
+    task: &PhaseTaskStatus,
+    source: &str,
+    stamp: (String, u32),
+    seconds: i64,
+) -> Result<Integrate, InvalidName> {
+    let Refs { line, release, base } = refs(o)?;
+    let branch = branch(o, &line, &task.name)?;
+    let description = o.phase.spec.tasks.iter().find(|spec| spec.name == task.name);
+    let description = description.map_or("address the findings of the review", |spec| spec.description.as_str());
+    Ok(Integrate {
+        release,
+        base,
+        expected_head: None,
+        source: CommitId::new(source)?,
+        kind: flow::merge_kind(&branch),
+        task_uid: stamp.0,
+        run: stamp.1,
+        title: flow::integration_title(&branch, description),
+        body: String::new(),
+        author: signature(seconds),
+    })
+}
+
+/// The base branch into the release branch.
+pub(super) fn integrate_base(o: &Observed) -> Result<IntegrateBase, InvalidName> {
+    let Refs { line: _, release, base } = refs(o)?;
+    let seconds = o.status.turn_since.as_ref().map_or(0, |since| since.0.as_second());
+    Ok(IntegrateBase {
+        title: flow::base_title(&base, &release),
+        release,
+        base,
+        expected_head: None,
+        author: signature(seconds),
+    })
+}
+
+/// The merge of the reviewed tree.
+pub(super) fn merge(o: &Observed, review: &ReviewStatus, seconds: i64) -> Result<MergeToBase, InvalidName> {
+    let Refs { line, release, base } = refs(o)?;
+    let spec = &o.phase.spec;
+    let score = Some(o.status.summary.score.as_str()).filter(|score| !score.is_empty());
+    let message = flow::tag_message(&line, &spec.version, &o.phase.name_any(), score);
+    let mut names = vec![line.completion_tag(&spec.version)?];
+    if let Some(release) = &spec.release {
+        if release.tag {
+            names.push(flow::release_tag(&spec.version)?);
+        }
+        if let Some(milestone) = &release.milestone {
+            names.push(flow::milestone_tag(milestone, &spec.version)?);
+        }
+    }
+    let approved = o.status.approval.as_ref().map(|approval| format!("Approved-by: {}\n", approval.user));
+    let note = format!(
+        "Phase: {}/{}\nReview: {}\nScore: {}\nGate: {}\nAttempt: {}\n{}",
+        o.phase.namespace().unwrap_or_default(),
+        o.phase.name_any(),
+        review.result,
+        score.unwrap_or("-"),
+        review.gate_hash,
+        o.status.attempt,
+        approved.unwrap_or_default(),
+    );
+    Ok(MergeToBase {
+        phase: key(&o.phase),
+        release,
+        head: CommitId::new(&*review.commit)?,
+        tree: TreeId::new(&*review.tree)?,
+        base,
+        expected_base: CommitId::new(&*review.base)?,
+        unmoved: Vec::new(),
+        tags: names.into_iter().map(|name| TagSpec { name, message: message.clone() }).collect(),
+        title: flow::completion_title(&line, &spec.version, &spec.objective),
+        body: String::new(),
+        note,
+        author: signature(seconds),
+    })
+}
+
+/// The phase as controller and owner of what it makes.
+fn owner(phase: &Phase) -> Vec<OwnerReference> {
+    phase.controller_owner_ref(&()).into_iter().collect()
+}
+
+fn metadata(o: &Observed, name: String) -> ObjectMeta {
+    let labels = [("app.kubernetes.io/managed-by", "phasegate"), ("phasegate.dev/phase", &*o.phase.name_any())];
+    ObjectMeta {
+        name: Some(name),
+        namespace: o.phase.namespace(),
+        owner_references: Some(owner(&o.phase)),
+        labels: Some(labels.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect()),
+        ..ObjectMeta::default()
+    }
+}
+
+fn link(o: &Observed) -> PhaseLink {
+    PhaseLink { name: o.phase.name_any(), uid: o.phase.uid().unwrap_or_default(), attempt: o.status.attempt }
+}
+
+/// The AgentTask of a developer's task, as it will be handed out.
+pub(super) fn developer_task(
+    o: &Observed,
+    task: &PhaseTaskStatus,
+    gate: &Gate,
+    profile: &AgentPod,
+) -> Result<AgentTask, InvalidName> {
+    let branch = branch(o, &line(&o.phase.spec), &task.name)?;
+    let spec = o.phase.spec.tasks.iter().find(|spec| spec.name == task.name);
+    // A task that waits is handed out for the next time; one at work was handed out already.
+    let dispatch = match task.state {
+        PhaseTaskState::Waiting => task.dispatch + 1,
+        PhaseTaskState::Working | PhaseTaskState::Integrated | PhaseTaskState::Failed => task.dispatch,
+    };
+    let name = agent_task_name(&o.phase.name_any(), &task.name, o.status.attempt, dispatch);
+    let branch = if dispatch > 1 { format!("{}-{dispatch}", branch.short()) } else { branch.short().to_owned() };
+    let task_spec = AgentTaskSpec {
+        role: Role::Developer,
+        repository: o.phase.spec.repository_ref.name.clone(),
+        phase: Some(link(o)),
+        task: task.name.clone(),
+        commit: o.status.release.as_ref().map(|release| release.head.clone()),
+        branch: Some(branch),
+        brief: Some(brief(o, task, gate)),
+        check: None,
+        upstream: None,
+        pod: profile.clone(),
+        timeout: spec.and_then(|spec| spec.timeout).unwrap_or(o.limits.task_timeout),
+        max_runs: o.limits.max_runs,
+        correlation_id: o.status.correlation_id.clone(),
+    };
+    Ok(AgentTask { metadata: metadata(o, name), spec: task_spec, status: None })
+}
+
+fn brief(o: &Observed, task: &PhaseTaskStatus, gate: &Gate) -> Brief {
+    let spec = o.phase.spec.tasks.iter().find(|spec| spec.name == task.name);
+    let judged = o.last_review.as_ref().filter(|_| task.name == REWORK).and_then(|review| review.status.as_ref());
+    let findings =
+        judged.map(|judged| judged.findings.iter().take(MAX_BRIEF_FINDINGS).map(|open| open.finding.clone()).collect());
+    let reasons = judged.map(|judged| judged.reasons.iter().map(|reason| reason.message.clone()).collect::<Vec<_>>());
+    let said = [o.status.note.clone(), task.message.clone()].into_iter().filter(|text| !text.is_empty());
+    let said = said.map(|text| text.chars().take(1000).collect());
+    Brief {
+        objective: o.phase.spec.objective.clone(),
+        description: spec.map_or_else(
+            || "Address the findings of the last review. Answer each as fixed or disputed.".to_owned(),
+            |spec| spec.description.clone(),
+        ),
+        instructions: spec.map(|spec| spec.instructions.clone()).unwrap_or_default(),
+        criteria: gate
+            .criteria
+            .iter()
+            .map(|criterion| cut(&format!("{}: {}", criterion.name, criterion.description)))
+            .collect(),
+        focus: gate.focus.clone(),
+        checks: gate.checks.iter().map(brief_check).collect(),
+        findings: findings.unwrap_or_default(),
+        reasons: reasons.unwrap_or_default().into_iter().chain(said).take(64).collect(),
+    }
+}
+
+fn cut(text: &str) -> String {
+    text.chars().take(1000).collect()
+}
+
+fn brief_check(check: &Check) -> BriefCheck {
+    let command = || check.command.clone().unwrap_or_default().join(" ");
+    BriefCheck { name: check.name.clone(), script: check.script.clone().unwrap_or_else(command) }
+}
+
+/// The AgentTask of a check of the review under way.
+pub(super) fn check_task(o: &Observed, review: &ReviewStatus, check: &Check) -> AgentTask {
+    let name = check_task_name(&o.phase.name_any(), o.status.attempt, review.number, &check.name);
+    let pod = AgentPod {
+        image: check.image.clone().unwrap_or_default(),
+        resources: check.resources.clone(),
+        ..AgentPod::default()
+    };
+    let spec = AgentTaskSpec {
+        role: Role::Check,
+        repository: o.phase.spec.repository_ref.name.clone(),
+        phase: Some(link(o)),
+        task: check.name.clone(),
+        commit: Some(review.commit.clone()),
+        branch: None,
+        brief: None,
+        check: Some(check.clone()),
+        upstream: None,
+        pod,
+        timeout: check.timeout,
+        // A check that started and ended badly has failed; only starting is tried again.
+        max_runs: 2,
+        correlation_id: o.status.correlation_id.clone(),
+    };
+    AgentTask { metadata: metadata(o, name), spec, status: None }
+}
+
+/// The ReviewResult with the whole evidence. `tasks` are the ended AgentTasks of the checks, in the gate's order.
+pub(super) fn review_result(
+    o: &Observed,
+    review: &ReviewStatus,
+    gate: &Gate,
+    tasks: &[Option<std::sync::Arc<AgentTask>>],
+) -> ReviewResult {
+    let checks = gate.checks.iter().zip(tasks).map(|(check, task)| evidence(check, task.as_deref())).collect();
+    let previous = o.last_review.as_ref().and_then(|review| review.status.as_ref());
+    let previous = previous.map(|judged| judged.findings.iter().map(|open| open.finding.id.clone()).collect());
+    let spec = ReviewResultSpec {
+        phase: o.phase.name_any(),
+        phase_uid: o.phase.uid().unwrap_or_default(),
+        attempt: o.status.attempt,
+        number: review.number,
+        commit: review.commit.clone(),
+        tree: review.tree.clone(),
+        base: review.base.clone(),
+        gate_hash: gate.hash.clone(),
+        rubric: gate.rubric.clone(),
+        checks,
+        criteria: gate.criteria.clone(),
+        previous_findings: previous.unwrap_or_default(),
+    };
+    ReviewResult { metadata: metadata(o, review.result.clone()), spec, status: None }
+}
+
+fn evidence(check: &Check, task: Option<&AgentTask>) -> CheckEvidence {
+    let status = task.and_then(|task| task.status.as_ref());
+    // Without a recorded outcome nothing can be said: that is never a pass.
+    let outcome = status
+        .filter(|status| status.state == TaskState::Succeeded)
+        .and_then(|status| status.outcome)
+        .unwrap_or(CheckOutcome::NotStarted);
+    let live = status.and_then(|status| status.delivery.as_ref().filter(|delivery| delivery.stamp.run == status.run));
+    CheckEvidence {
+        name: check.name.clone(),
+        task: task.map(ResourceExt::name_any).unwrap_or_default(),
+        blocking: check.blocking,
+        categories: check.categories.clone(),
+        outcome,
+        exit_code: status.and_then(|status| status.exit_code),
+        message: status.map(|status| status.message.clone()).unwrap_or_default(),
+        reports: live.map(|delivery| delivery.reports.clone()).unwrap_or_default(),
+    }
+}

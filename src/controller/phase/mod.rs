@@ -1,0 +1,89 @@
+//! The Phase reconciler: observe, decide, execute, settle, project, and the status last.
+
+mod build;
+mod events;
+mod execute;
+mod observe;
+
+use std::{sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+use kube::{ResourceExt, runtime::controller::Action};
+use tracing::{Instrument, info, info_span};
+
+use crate::{
+    api::{Phase, PhaseStatus, phase::PhaseState},
+    controller::{
+        Error,
+        context::{Context, FIELD_MANAGER},
+        decisions,
+        status::{Written, write_status},
+    },
+    machine::phase::{Change, decide, project, settle},
+};
+use observe::{Observed, observe};
+
+/// Brings one phase a step further.
+///
+/// # Errors
+/// If the API server or the git service cannot be reached or refuses; nothing is recorded then,
+/// and the same step is taken again.
+pub async fn reconcile(phase: Arc<Phase>, context: Arc<Context>) -> Result<Action, Error> {
+    if phase.metadata.deletion_timestamp.is_some() || context.own_writes.is_stale(phase.as_ref()) {
+        return Ok(Action::await_change());
+    }
+    let correlation = phase.status.as_ref().map(|status| status.correlation_id.clone()).unwrap_or_default();
+    let span =
+        info_span!("phase", namespace = phase.namespace(), name = phase.name_any(), correlation_id = correlation);
+    step(phase, &context).instrument(span).await
+}
+
+async fn step(phase: Arc<Phase>, context: &Context) -> Result<Action, Error> {
+    let trusted = decisions::trusted(&phase, context).await?;
+    let observed = observe(phase, context, trusted, Timestamp::now());
+    let outcome = decide(&observed.snapshot);
+    let mut changes = outcome.changes;
+    for action in &outcome.actions {
+        let answer = execute::execute(&observed, action, context).await?;
+        info!(?action, ?answer, "done");
+        changes.extend(settle(&observed.snapshot, action, answer));
+    }
+    record(&observed, &changes, context).await
+}
+
+/// Writes the status, if it differs, and says when to look again.
+async fn record(observed: &Observed, changes: &[Change], context: &Context) -> Result<Action, Error> {
+    let after = project(&observed.status, changes, &observed.stamp);
+    if observed.phase.status.as_ref() != Some(&after) {
+        match write_status(context, observed.phase.as_ref(), FIELD_MANAGER, &after).await? {
+            Written::Stored => {
+                if observed.status.state != after.state {
+                    info!(from = ?observed.status.state, to = ?after.state, attempt = after.attempt, "state changed");
+                }
+                events::publish(context, &observed.phase, &observed.status, &after, changes).await;
+            }
+            // The cache is behind; the watch brings the newer object and with it the next look.
+            Written::Moved | Written::Gone => return Ok(Action::await_change()),
+        }
+    }
+    Ok(wake(&after, observed))
+}
+
+/// Deadlines are the only thing that no watch announces.
+fn wake(status: &PhaseStatus, observed: &Observed) -> Action {
+    let now = observed.stamp.now;
+    let backoff = status.backoff_until.as_ref().map(|until| until.0);
+    let started = status.started_at.as_ref().filter(|_| runs(status.state) && status.suspended_at.is_none());
+    let timeout = started.and_then(|started| Some(started.0 + observe::span(observed.phase.spec.timeout?)));
+    match [backoff, timeout].into_iter().flatten().min() {
+        Some(at) => {
+            let wait = at.duration_since(now).as_secs().max(0);
+            Action::requeue(Duration::from_secs(u64::try_from(wait).unwrap_or(0) + 1))
+        }
+        None => Action::await_change(),
+    }
+}
+
+fn runs(state: PhaseState) -> bool {
+    matches!(state, PhaseState::Preparing | PhaseState::Developing | PhaseState::Reviewing | PhaseState::Backoff)
+}

@@ -1,0 +1,456 @@
+//! All reads of a phase's reconciliation: from caches only, turned into facts. Time enters here.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use kube::{Resource, ResourceExt, runtime::reflector::ObjectRef};
+
+use crate::{
+    api::{
+        AgentTask, Decision, Phase, PhaseStatus, Repository, ReviewResult,
+        agent_task::{AgentPod, TaskState},
+        common::{Backoff, Duration},
+        decision::DecisionType,
+        phase::{Blocked, BlockedReason, Judge, PhaseState, PhaseTaskState, PhaseTaskStatus},
+        review_result::JudgedFinding,
+    },
+    controller::{context::Context, pod},
+    machine::{
+        phase::{
+            CheckFact, CheckWork, Judgement, Order, OrderKind, ReviewFact, Snapshot, Stamp, TaskFact, Work,
+            check_task_name,
+        },
+        preflight::{Ground, Neighbour, ProfileFact, RepositoryFact, preflight},
+    },
+    review::rubric::{Gate, gate},
+};
+
+/// Attempts unless set (seed: Maximum Retries).
+const MAX_ATTEMPTS: i32 = 3;
+/// Runs of a task unless set; also how often a conflict hands it out anew.
+const MAX_RUNS: i32 = 4;
+/// Longest time of one run unless set.
+const TASK_TIMEOUT: Duration = Duration::from_secs(3600);
+
+/// Everything one reconciliation works with.
+pub(super) struct Observed {
+    pub(super) phase: Arc<Phase>,
+    pub(super) status: PhaseStatus,
+    pub(super) repository: Option<Arc<Repository>>,
+    pub(super) gate: Option<Gate>,
+    pub(super) profile: Option<AgentPod>,
+    pub(super) limits: Limits,
+    pub(super) snapshot: Snapshot,
+    pub(super) stamp: Stamp,
+    pub(super) last_review: Option<Arc<ReviewResult>>,
+}
+
+/// Effective limits: the Phase's, or the Repository's, or the defaults.
+#[derive(Clone, Debug)]
+pub(super) struct Limits {
+    pub(super) max_attempts: i32,
+    pub(super) max_runs: i32,
+    pub(super) backoff: Backoff,
+    pub(super) task_timeout: Duration,
+}
+
+/// Reads everything the decision depends on.
+pub(super) fn observe(phase: Arc<Phase>, context: &Context, decisions_trusted: bool, now: Timestamp) -> Observed {
+    let status = phase.status.clone().unwrap_or_default();
+    let namespace = phase.namespace().unwrap_or_default();
+    let repository =
+        context.stores.repositories.get(&ObjectRef::new(&phase.spec.repository_ref.name).within(&namespace));
+    let (gate, gate_problems) = match repository.as_ref().map(|repository| gate(&repository.spec, &phase.spec)) {
+        Some(Ok(gate)) => (Some(gate), Vec::new()),
+        Some(Err(problems)) => (None, problems),
+        None => (None, Vec::new()),
+    };
+    let (profile, profile_fact) = profile(repository.as_deref(), &namespace, context);
+    let limits = limits(&phase, repository.as_deref());
+    let mine = decisions(&phase, context);
+    let suspended = phase.spec.suspend || suspended_by_person(&mine);
+    let neighbours = neighbours(&phase, &namespace, context);
+    let ground = Ground {
+        repository: repository_fact(repository.as_deref()),
+        profile: profile_fact,
+        gate: gate_problems,
+        suspended,
+    };
+    let claim_refused = claim_refused(&phase, &status);
+    let blocked = blocked(&phase, &status, &neighbours, &ground, claim_refused);
+    let last_review = last_review(&phase, &status, context);
+    let gate_hash = gate.as_ref().map(|gate| gate.hash.clone()).unwrap_or_default();
+    let person_criteria = person_criteria(&phase);
+    let approval_required = phase.spec.approval.as_ref().is_some_and(|approval| approval.required);
+    let limit = limits.max_attempts + status.granted_attempts;
+    let snapshot = Snapshot {
+        state: status.state,
+        attempt: unsigned(status.attempt),
+        limit: unsigned(limit),
+        blocked: !blocked.is_empty(),
+        suspended,
+        timed_out: timed_out(&phase, &status, suspended, now),
+        backoff_over: status.backoff_until.as_ref().is_none_or(|until| until.0 <= now),
+        claim_refused,
+        orders: if decisions_trusted { orders(&mine, &status) } else { Vec::new() },
+        tasks: status.tasks.iter().map(|task| task_fact(task, &phase, &status, context)).collect(),
+        parallelism: repository.as_ref().map_or(1, |repository| unsigned(repository.spec.parallelism)) as usize,
+        max_dispatches: unsigned(limits.max_runs),
+        has_turn: has_turn(&phase, &namespace, context),
+        gate_hash: gate_hash.clone(),
+        review: review_fact(&phase, &status, gate.as_ref(), context),
+        approval_required,
+        person_criteria: person_criteria.clone(),
+        approved: approved(&status),
+        escalation: status.escalation.as_ref().map(|escalation| (escalation.reason, escalation.from)),
+    };
+    let stamp = Stamp {
+        now: Timestamp::from_second(now.as_second()).unwrap_or(now),
+        generation: phase.metadata.generation.unwrap_or_default(),
+        name: phase.name_any(),
+        uid: phase.uid().unwrap_or_default(),
+        tasks: phase.spec.tasks.iter().map(|task| task.name.clone()).collect(),
+        release_branch: super::build::line(&phase.spec)
+            .release_branch(&phase.spec.version)
+            .map(|name| name.short().to_owned())
+            .unwrap_or_default(),
+        max_attempts: unsigned(limits.max_attempts),
+        backoff: limits.backoff.clone(),
+        gate_hash,
+        blocked,
+        suspended,
+        asked_of_person: asked(approval_required, &person_criteria),
+    };
+    Observed { phase, status, repository, gate, profile, limits, snapshot, stamp, last_review }
+}
+
+fn unsigned(number: i32) -> u32 {
+    u32::try_from(number).unwrap_or(0)
+}
+
+fn limits(phase: &Phase, repository: Option<&Repository>) -> Limits {
+    let of_phase = phase.spec.retry.as_ref();
+    let of_repository = repository.and_then(|repository| repository.spec.retry.as_ref());
+    let pick = |field: fn(&crate::api::Retry) -> Option<i32>| {
+        of_phase.and_then(field).or_else(|| of_repository.and_then(field))
+    };
+    let backoff = of_phase.and_then(|retry| retry.backoff.clone());
+    Limits {
+        max_attempts: pick(|retry| retry.max_attempts).unwrap_or(MAX_ATTEMPTS),
+        max_runs: pick(|retry| retry.max_runs_per_task).unwrap_or(MAX_RUNS),
+        backoff: backoff.or_else(|| of_repository.and_then(|retry| retry.backoff.clone())).unwrap_or_default(),
+        task_timeout: TASK_TIMEOUT,
+    }
+}
+
+fn repository_fact(repository: Option<&Repository>) -> RepositoryFact {
+    let Some(repository) = repository else { return RepositoryFact::Missing };
+    let status = repository.status.clone().unwrap_or_default();
+    let ready = status.conditions.iter().any(|condition| condition.type_ == "Ready" && condition.status == "True");
+    if ready { RepositoryFact::Ready } else { RepositoryFact::NotReady(status.message) }
+}
+
+fn profile(repository: Option<&Repository>, namespace: &str, context: &Context) -> (Option<AgentPod>, ProfileFact) {
+    let developer = repository.and_then(|repository| repository.spec.agents.as_ref()?.developer.as_ref());
+    let Some(developer) = developer else { return (None, ProfileFact::Unnamed) };
+    let name = &developer.pod_template_ref.name;
+    match context.stores.pod_templates.get(&ObjectRef::new(name).within(namespace)) {
+        None => (None, ProfileFact::Missing(name.clone())),
+        Some(template) => match pod::template(&template) {
+            Ok(shape) => (Some(shape), ProfileFact::Usable),
+            Err(problems) => (None, ProfileFact::Invalid(name.clone(), problems)),
+        },
+    }
+}
+
+/// Reasons against the start, and while it runs only those against going on.
+fn blocked(
+    phase: &Phase,
+    status: &PhaseStatus,
+    neighbours: &[Neighbour],
+    ground: &Ground,
+    claim_refused: bool,
+) -> Vec<Blocked> {
+    let all = preflight(&phase.name_any(), &phase.spec, neighbours, ground);
+    match status.state {
+        PhaseState::Pending => all,
+        PhaseState::Preparing => {
+            let recorded =
+                status.blocked_by.iter().filter(|known| claim_refused && known.reason == BlockedReason::NumberTaken);
+            all.into_iter().chain(recorded.cloned()).collect()
+        }
+        PhaseState::Developing
+        | PhaseState::Reviewing
+        | PhaseState::Backoff
+        | PhaseState::AwaitingApproval
+        | PhaseState::Merging => all.into_iter().filter(|reason| stops_work(reason.reason)).collect(),
+        PhaseState::Passed | PhaseState::Escalated | PhaseState::Failed => Vec::new(),
+    }
+}
+
+/// Whether a reason also stops a phase that has started. A dependency that once passed does not count again.
+fn stops_work(reason: BlockedReason) -> bool {
+    match reason {
+        BlockedReason::DependencyNotPassed
+        | BlockedReason::DependencyMissing
+        | BlockedReason::DependencyCycle
+        | BlockedReason::RepositoryNotReady
+        | BlockedReason::NumberTaken => false,
+        BlockedReason::Suspended
+        | BlockedReason::TaskCycle
+        | BlockedReason::RepositoryMissing
+        | BlockedReason::AgentMissing
+        | BlockedReason::PodTemplateMissing
+        | BlockedReason::PodTemplateInvalid
+        | BlockedReason::CheckImageMissing
+        | BlockedReason::CheckNameTaken
+        | BlockedReason::CheckUnknown
+        | BlockedReason::NoEvidencePossible
+        | BlockedReason::WeakensGate
+        | BlockedReason::WeightMissing => true,
+    }
+}
+
+fn claim_refused(phase: &Phase, status: &PhaseStatus) -> bool {
+    status.state == PhaseState::Preparing
+        && Some(status.observed_generation) == phase.metadata.generation
+        && status.blocked_by.iter().any(|known| known.reason == BlockedReason::NumberTaken)
+}
+
+fn neighbours(phase: &Phase, namespace: &str, context: &Context) -> Vec<Neighbour> {
+    let others = context.stores.phases.state_filter(|other| {
+        other.namespace().as_deref() == Some(namespace)
+            && other.uid() != phase.uid()
+            && other.name_any() != phase.name_any()
+    });
+    let age = |of: &Phase| (of.creation_timestamp(), of.name_any());
+    let mut facts: Vec<Neighbour> = others
+        .iter()
+        .map(|other| Neighbour {
+            name: other.name_any(),
+            repository: other.spec.repository_ref.name.clone(),
+            number: other.spec.number,
+            depends_on: other.spec.depends_on.clone(),
+            state: other.status.as_ref().map(|status| status.state).unwrap_or_default(),
+            older: age(other) < age(phase),
+        })
+        .collect();
+    facts.sort_by(|a, b| a.name.cmp(&b.name));
+    facts
+}
+
+/// First come, first served, computed from the phases' own records (design §5).
+fn has_turn(phase: &Phase, namespace: &str, context: &Context) -> bool {
+    let queue = context.stores.phases.state_filter(|other| {
+        other.namespace().as_deref() == Some(namespace) && other.spec.repository_ref == phase.spec.repository_ref
+    });
+    let place = |of: &Phase| {
+        let status = of.status.as_ref()?;
+        matches!(status.state, PhaseState::Reviewing | PhaseState::Merging)
+            .then(|| status.turn_since.as_ref().map(|since| (since.0, of.name_any())))
+            .flatten()
+    };
+    let first = queue.iter().filter_map(|other| place(other)).min();
+    first.is_some_and(|(_, name)| name == phase.name_any())
+}
+
+fn timed_out(phase: &Phase, status: &PhaseStatus, suspended: bool, now: Timestamp) -> bool {
+    let (Some(timeout), Some(started)) = (phase.spec.timeout, &status.started_at) else { return false };
+    !suspended && status.suspended_at.is_none() && started.0 + span(timeout) <= now
+}
+
+/// A duration of the API as one of the clock.
+pub(super) fn span(duration: Duration) -> jiff::SignedDuration {
+    jiff::SignedDuration::from_secs(i64::from(duration.as_secs()))
+}
+
+fn decisions(phase: &Phase, context: &Context) -> Vec<Arc<Decision>> {
+    let (namespace, uid) = (phase.namespace(), phase.uid().unwrap_or_default());
+    let mut mine = context
+        .stores
+        .decisions
+        .state_filter(|decision| decision.namespace() == namespace && decision.spec.phase_uid == uid);
+    mine.sort_by_key(|decision| (decision.creation_timestamp(), decision.name_any()));
+    mine
+}
+
+/// The newest of Suspend and Resume holds.
+fn suspended_by_person(decisions: &[Arc<Decision>]) -> bool {
+    let pauses = |decision: &&Arc<Decision>| matches!(decision.spec.kind, DecisionType::Suspend | DecisionType::Resume);
+    decisions.iter().rfind(pauses).is_some_and(|newest| newest.spec.kind == DecisionType::Suspend)
+}
+
+fn orders(decisions: &[Arc<Decision>], status: &PhaseStatus) -> Vec<Order> {
+    let unused = |decision: &&Arc<Decision>| !status.used_decisions.contains(&decision.uid().unwrap_or_default());
+    decisions.iter().filter(unused).map(|decision| order(decision)).collect()
+}
+
+fn order(decision: &Decision) -> Order {
+    let spec = &decision.spec;
+    let kind = match spec.kind {
+        DecisionType::Approve => {
+            OrderKind::Approve(spec.answers.iter().map(|answer| (answer.criterion.clone(), answer.met)).collect())
+        }
+        DecisionType::Reject => OrderKind::Reject,
+        DecisionType::Retry => OrderKind::Retry(unsigned(spec.attempts.unwrap_or(1)).max(1)),
+        DecisionType::Abort => OrderKind::Abort,
+        DecisionType::Suspend | DecisionType::Resume => OrderKind::Pause,
+        DecisionType::Rerun | DecisionType::Waive | DecisionType::Rollback | DecisionType::Answer => {
+            OrderKind::Unsupported
+        }
+    };
+    let answers = spec.answers.iter().filter(|answer| !answer.note.is_empty());
+    let notes = answers.map(|answer| format!("{}: {}", answer.criterion, answer.note));
+    let note =
+        std::iter::once(spec.note.clone()).filter(|note| !note.is_empty()).chain(notes).collect::<Vec<_>>().join("; ");
+    Order {
+        uid: decision.uid().unwrap_or_default(),
+        kind,
+        attempt: unsigned(spec.attempt),
+        commit: spec.commit.clone(),
+        user: spec.user.clone(),
+        note,
+    }
+}
+
+/// The AgentTask of this name, if this very phase made it.
+pub(super) fn task_of(phase: &Phase, name: &str, context: &Context) -> Option<Arc<AgentTask>> {
+    let namespace = phase.namespace().unwrap_or_default();
+    context.stores.tasks.get(&ObjectRef::new(name).within(&namespace)).filter(|task| owned_by(task.as_ref(), phase))
+}
+
+fn owned_by(object: &impl Resource, phase: &Phase) -> bool {
+    let uid = phase.uid().unwrap_or_default();
+    object.owner_references().iter().any(|owner| owner.controller == Some(true) && owner.uid == uid)
+}
+
+fn task_fact(task: &PhaseTaskStatus, phase: &Phase, status: &PhaseStatus, context: &Context) -> TaskFact {
+    let integrated = |name: &String| {
+        status.tasks.iter().any(|other| &other.name == name && other.state == PhaseTaskState::Integrated)
+    };
+    let depends_on = phase.spec.tasks.iter().find(|spec| spec.name == task.name).map(|spec| spec.depends_on.as_slice());
+    TaskFact {
+        name: task.name.clone(),
+        state: task.state,
+        ready: depends_on.unwrap_or_default().iter().all(integrated),
+        dispatch: unsigned(task.dispatch),
+        work: work(task, phase, context),
+    }
+}
+
+fn work(task: &PhaseTaskStatus, phase: &Phase, context: &Context) -> Work {
+    if task.submitted.is_some() && task.agent_task.is_empty() {
+        return Work::Submitted;
+    }
+    let Some(found) = task_of(phase, &task.agent_task, context) else { return Work::Missing };
+    let status = found.status.clone().unwrap_or_default();
+    match status.state {
+        TaskState::Pending | TaskState::Starting | TaskState::Running => Work::Active,
+        TaskState::Succeeded if submitted_commit(&found).is_some() => Work::Submitted,
+        TaskState::Succeeded | TaskState::Failed => Work::Failed {
+            class: status.failure_class.unwrap_or(crate::api::agent_task::FailureClass::NoChange),
+            message: status.message,
+        },
+    }
+}
+
+/// The commit that a finished developer task stands for: what it submitted, or what was delivered.
+pub(super) fn submitted_commit(task: &AgentTask) -> Option<(String, i32)> {
+    let status = task.status.as_ref()?;
+    let submitted = status.submission.as_ref().map(|submission| (submission.commit.clone(), submission.stamp.run));
+    submitted.or_else(|| {
+        let delivery = status.delivery.as_ref()?;
+        Some((delivery.commit.clone()?, delivery.stamp.run))
+    })
+}
+
+fn review_fact(phase: &Phase, status: &PhaseStatus, gate: Option<&Gate>, context: &Context) -> Option<ReviewFact> {
+    let review = status.review.as_ref().filter(|review| !review.commit.is_empty())?;
+    let checks = gate.map(|gate| gate.checks.as_slice()).unwrap_or_default();
+    let checks = checks
+        .iter()
+        .map(|check| {
+            let name = check_task_name(&phase.name_any(), status.attempt, review.number, &check.name);
+            let work = task_of(phase, &name, context).map_or(CheckWork::Missing, |task| {
+                match task.status.as_ref().map(|status| status.state).unwrap_or_default() {
+                    TaskState::Pending | TaskState::Starting | TaskState::Running => CheckWork::Active,
+                    TaskState::Succeeded | TaskState::Failed => CheckWork::Ended,
+                }
+            });
+            CheckFact { name: check.name.clone(), work }
+        })
+        .collect();
+    let failed_before = status.history.iter().any(|judged| {
+        judged.result != review.result
+            && judged.tree == review.tree
+            && judged.gate_hash == review.gate_hash
+            && judged.verdict == crate::api::review_result::Verdict::Fail
+    });
+    Some(ReviewFact {
+        commit: review.commit.clone(),
+        gate_hash: review.gate_hash.clone(),
+        recorded: review.verdict.is_some(),
+        failed_before,
+        checks,
+        judgement: judgement(phase, status, &review.result, &review.commit, context),
+    })
+}
+
+/// The ReviewResult of this name, if this very phase made it.
+fn result_of(phase: &Phase, name: &str, context: &Context) -> Option<Arc<ReviewResult>> {
+    let namespace = phase.namespace().unwrap_or_default();
+    context
+        .stores
+        .reviews
+        .get(&ObjectRef::new(name).within(&namespace))
+        .filter(|result| owned_by(result.as_ref(), phase))
+}
+
+fn judgement(phase: &Phase, status: &PhaseStatus, name: &str, commit: &str, context: &Context) -> Judgement {
+    let Some(result) = result_of(phase, name, context).filter(|result| result.spec.commit == commit) else {
+        return Judgement::Missing;
+    };
+    let Some(judged) = result.status.as_ref() else { return Judgement::Pending };
+    let Some(verdict) = judged.verdict else { return Judgement::Pending };
+    let reasons = judged.reasons.iter().take(4).map(|reason| reason.message.as_str()).collect::<Vec<_>>().join("; ");
+    let before = status
+        .history
+        .iter()
+        .rev()
+        .find(|record| record.result != name)
+        .and_then(|record| result_of(phase, &record.result, context));
+    let same_findings = before.is_some_and(|before| {
+        let earlier = before.status.as_ref().map(|status| status.findings.as_slice()).unwrap_or_default();
+        !judged.findings.is_empty() && ids(earlier) == ids(&judged.findings)
+    });
+    Judgement::Judged { verdict, class: None, score: judged.score.clone().unwrap_or_default(), reasons, same_findings }
+}
+
+fn ids(findings: &[JudgedFinding]) -> Vec<&str> {
+    let mut ids: Vec<&str> = findings.iter().map(|judged| judged.finding.id.as_str()).collect();
+    ids.sort_unstable();
+    ids
+}
+
+/// The last ReviewResult that was judged: what a rework has to mend.
+fn last_review(phase: &Phase, status: &PhaseStatus, context: &Context) -> Option<Arc<ReviewResult>> {
+    let record = status.history.last()?;
+    result_of(phase, &record.result, context)
+}
+
+fn person_criteria(phase: &Phase) -> Vec<String> {
+    let criteria = phase.spec.success_criteria.iter().filter(|criterion| criterion.judge == Judge::Person);
+    criteria.map(|criterion| criterion.name.clone()).collect()
+}
+
+fn asked(approval_required: bool, criteria: &[String]) -> Vec<String> {
+    let approval = approval_required.then(|| "approval".to_owned());
+    approval.into_iter().chain(criteria.iter().map(|name| format!("criterion {name}"))).collect()
+}
+
+fn approved(status: &PhaseStatus) -> bool {
+    match (&status.approval, &status.review) {
+        (Some(approval), Some(review)) => !review.commit.is_empty() && approval.commit == review.commit,
+        _ => false,
+    }
+}
