@@ -3,6 +3,7 @@
 //! Every hole that a policy closes is tried here as somebody with all RBAC rights, so that only the policy can
 //! refuse; what the operator and the cluster's controllers must be able to do is tried as them.
 
+mod chart;
 mod kinds;
 mod policies;
 mod roles;

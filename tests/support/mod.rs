@@ -70,14 +70,15 @@ impl ApiServer {
         }
         assert!(!TRIED_IN_VAIN.swap(true, Ordering::SeqCst), "the API server did not start for an earlier test");
         let server = Arc::new(Self::start());
-        server.install_chart();
+        server.install_chart("");
         server.await_policies().await;
         TRIED_IN_VAIN.store(false, Ordering::SeqCst);
         *running = Arc::downgrade(&server);
         server
     }
 
-    fn start() -> Self {
+    /// One of its own, with nothing in it.
+    pub fn start() -> Self {
         let folder = tempfile::Builder::new().prefix("phasegate-api-").tempdir().expect("a temporary folder");
         let output = Command::new(root().join("e2e/cluster"))
             .arg("apiserver")
@@ -101,13 +102,13 @@ impl ApiServer {
         String::from_utf8(output.stdout).expect("text")
     }
 
-    fn install_chart(&self) {
+    /// The chart as Helm installs it, with further flags. Nothing becomes ready here, so nothing is waited for.
+    pub fn install_chart(&self, flags: &str) -> String {
         self.shell(&format!(
-            "kubectl create namespace {RELEASE}
-             kubectl create clusterrolebinding testers --clusterrole cluster-admin --group testers
-             helm template phasegate charts/phasegate --namespace {RELEASE} --values tests/support/values.yaml \
-               | kubectl apply --server-side -f -"
-        ));
+            "kubectl create clusterrolebinding testers --clusterrole cluster-admin --group testers
+             helm install phasegate charts/phasegate --namespace {RELEASE} --create-namespace \
+               --values tests/support/values.yaml {flags}"
+        ))
     }
 
     /// Policies take effect a moment after they are there, each for itself.
