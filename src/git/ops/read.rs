@@ -1,0 +1,159 @@
+//! Operations that only look.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{CommitId, PhaseKey, RefName, Rev, TreeId};
+
+/// All claims of phases in a repository, so that those of phases that are gone can be found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Claims {}
+
+/// Answer to [`Claims`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ClaimsAnswer {
+    /// Claim to holder.
+    pub claims: BTreeMap<RefName, PhaseKey>,
+}
+
+/// References below a prefix and the commits they point to (tags are peeled; a claim is no commit and is left out).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Heads {
+    /// A full name, or a part of one up to a slash: `refs/heads`, `refs/tags`.
+    pub prefix: RefName,
+}
+
+/// Answer to [`Heads`]; at most 10 000.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HeadsAnswer {
+    /// Name to commit.
+    pub refs: BTreeMap<RefName, CommitId>,
+}
+
+/// One commit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Commit {
+    /// Which.
+    pub rev: Rev,
+}
+
+/// Answer to [`Commit`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "answer", rename_all_fields = "camelCase")]
+pub enum CommitAnswer {
+    /// Here it is.
+    Found(CommitFacts),
+    /// There is no such commit or reference.
+    Missing,
+}
+
+/// What is written in a commit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CommitFacts {
+    /// Its id.
+    pub commit: CommitId,
+    /// Its tree.
+    pub tree: TreeId,
+    /// Its parents in order.
+    pub parents: Vec<CommitId>,
+    /// Author's name.
+    pub author: String,
+    /// Author's date, seconds since 1970-01-01 UTC.
+    pub seconds: i64,
+    /// The whole message, cut at 64 KiB.
+    pub message: String,
+}
+
+/// Files that differ between two commits.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ChangedFiles {
+    /// The old side.
+    pub from: Rev,
+    /// The new side.
+    pub to: Rev,
+}
+
+/// Answer to [`ChangedFiles`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ChangedFilesAnswer {
+    /// In git's order; at most 5 000.
+    pub files: Vec<ChangedFile>,
+    /// There were more.
+    pub truncated: bool,
+}
+
+/// One file that differs. A rename is a deletion and an addition.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ChangedFile {
+    /// Path from the root; bytes that are not UTF-8 are replaced.
+    pub path: String,
+    /// What happened to it.
+    pub change: Change,
+}
+
+/// What happened to a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Change {
+    /// Only the new side has it.
+    Added,
+    /// Both have it, with other content or mode.
+    Modified,
+    /// Only the old side has it.
+    Deleted,
+}
+
+/// A unified diff between two commits.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Diff {
+    /// The old side.
+    pub from: Rev,
+    /// The new side.
+    pub to: Rev,
+    /// Most bytes wanted; 4 MiB is the limit.
+    pub max_bytes: usize,
+}
+
+/// Answer to [`Diff`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DiffAnswer {
+    /// The diff; bytes that are not UTF-8 are replaced.
+    pub text: String,
+    /// There was more.
+    pub truncated: bool,
+}
+
+/// Commits of `to` that are not in `from`, newest first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Log {
+    /// Left out with all it contains; none: from the beginning.
+    #[serde(default)]
+    pub from: Option<Rev>,
+    /// Where to start.
+    pub to: Rev,
+    /// Follow first parents only.
+    #[serde(default)]
+    pub first_parent: bool,
+    /// Most commits wanted; 1 000 is the limit.
+    pub limit: usize,
+}
+
+/// Answer to [`Log`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LogAnswer {
+    /// Newest first.
+    pub commits: Vec<CommitFacts>,
+}
