@@ -4,7 +4,7 @@ use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 
-use crate::{api, git, plugin, telemetry};
+use crate::{api, controller, git, plugin, telemetry};
 
 /// Delivers software in gated phases: agents work in Jobs, evidence is scored, only what passes is merged.
 #[derive(Debug, Parser)]
@@ -23,6 +23,8 @@ enum Command {
         #[arg(long, default_value = "crds")]
         output: PathBuf,
     },
+    /// Run the operator: reconcilers on the leader, runner API, probes and metrics on every replica.
+    Operator(controller::config::OperatorConfig),
     /// Run the git service: repositories over smart HTTP, typed operations for the operator.
     Git(git::server::GitArgs),
 }
@@ -36,6 +38,8 @@ enum Error {
     Write { path: PathBuf, source: std::io::Error },
     #[error("failed to start the runtime: {0}")]
     Runtime(#[source] std::io::Error),
+    #[error(transparent)]
+    Operator(#[from] controller::operator::OperatorError),
     #[error(transparent)]
     Git(#[from] git::server::ServeError),
 }
@@ -64,6 +68,7 @@ fn report(error: &Error) {
 fn dispatch(command: Command) -> Result<(), Error> {
     match command {
         Command::Crds { output } => write_crds(&output),
+        Command::Operator(config) => serve(controller::operator::run(config)),
         Command::Git(args) => serve(git::server::serve(args)),
     }
 }

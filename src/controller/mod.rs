@@ -6,6 +6,7 @@ pub mod context;
 pub mod decisions;
 pub mod lease;
 pub mod metrics;
+pub mod operator;
 pub mod phase;
 pub mod pod;
 pub mod repository;
