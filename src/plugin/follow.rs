@@ -184,7 +184,9 @@ fn worked(past: Option<&PhaseStatus>, status: &PhaseStatus) -> Vec<Entry> {
 /// The state, if it is another than before.
 fn moved(past: Option<&PhaseStatus>, phase: &Phase, status: &PhaseStatus, look: &Look) -> Option<Entry> {
     let same_state = past.is_some_and(|past| past.state == status.state && past.observed_generation >= 0);
-    let same_blocks = past.is_some_and(|past| past.blocked_by == status.blocked_by && past.observed_generation >= 0);
+    // Why it waits, not how far the others are meanwhile.
+    let blocks = |status: &PhaseStatus| status.blocked_by.iter().map(|blocked| blocked.reason).collect::<Vec<_>>();
+    let same_blocks = past.is_some_and(|past| blocks(past) == blocks(status) && past.observed_generation >= 0);
     if same_state && (same_blocks || status.blocked_by.is_empty()) {
         return None;
     }
