@@ -103,6 +103,31 @@ pub(crate) fn decide(
     }
 }
 
+/// Whether a Decision did what was wished, once the operator has used it: one that came too late is
+/// used up without effect.
+///
+/// # Errors
+/// When the phase as it is now shows no effect of it.
+pub(crate) fn took_effect(wish: &Wish, uid: &str, phase: &Phase) -> Result<(), Refused> {
+    let state = reading::state(phase);
+    let approved = phase.status.iter().filter_map(|status| status.approval.as_ref()).any(|by| by.decision_uid == uid);
+    let done = match wish {
+        Wish::Approve { answers, .. } if answers.iter().all(|answer| answer.met) => approved,
+        Wish::Approve { .. } | Wish::Reject { .. } => state != PhaseState::AwaitingApproval,
+        Wish::Retry { .. } => state != PhaseState::Escalated,
+        Wish::Abort { .. } => state == PhaseState::Failed,
+        Wish::Suspend { .. } => reading::suspended(phase) != Suspended::No,
+        Wish::Resume { .. } => reading::suspended(phase) == Suspended::No,
+    };
+    if done {
+        return Ok(());
+    }
+    let name = reading::name(phase);
+    Err(Refused(format!(
+        "the operator saw it and it had no effect: {name} is {state:?} now. Why: kubectl get events --field-selector involvedObject.name={name}"
+    )))
+}
+
 fn observed(phase: &Phase) -> Result<&PhaseStatus, Refused> {
     phase.status.as_ref().filter(|status| status.observed_generation >= 0).ok_or_else(|| {
         Refused(format!(

@@ -149,7 +149,7 @@ fn review(result: &str, verdict: &str) -> Value {
 }
 
 fn record(attempt: i32, result: &str, verdict: &str, score: &str) -> Value {
-    json!({ "attempt": attempt, "result": result, "tree": "aa", "verdict": verdict, "score": score })
+    json!({ "attempt": attempt, "result": result, "tree": "aa", "gateHash": "cc", "verdict": verdict, "score": score })
 }
 
 fn result(name: &str, attempt: i32, status: &Value) -> ReviewResult {

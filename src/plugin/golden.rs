@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{
     args::Answer,
-    decide::{Wish, decide},
+    decide::{Wish, decide, took_effect},
     fixtures::{
         awaiting, bare, blocked, developing, escalated, mended, passed, phase, queued, refused, sent_back, suspended,
         unjudged,
@@ -213,6 +213,34 @@ fn what_fits_the_state_becomes_a_decision() {
     ] {
         let spec = decide(&wish, &phase(1, &status), None, "ada", &look()).unwrap();
         assert_eq!((spec.kind, spec.note), (kind, note()));
+    }
+}
+
+#[test]
+fn a_decision_that_came_too_late_is_told_from_one_that_worked() {
+    let mut approved = passed();
+    approved["approval"] = json!({ "decisionUID": "mine", "user": "ada", "commit": "c" });
+    let no = || vec![Answer { met: false, ..yes("documentation") }];
+    let note = || "because".to_owned();
+    let retry = || Wish::Retry { attempts: 1, commit: None, note: note() };
+    let failed = json!({ "observedGeneration": 1, "state": "Failed" });
+    for (what, wish, now, effect) in [
+        ("approved by it", approve(&[yes("documentation")]), &approved, true),
+        ("passed without it", approve(&[yes("documentation")]), &passed(), false),
+        ("a no sends back", approve(&no()), &sent_back(), true),
+        ("a no that changed nothing", approve(&no()), &awaiting(), false),
+        ("rejected", Wish::Reject { note: note() }, &sent_back(), true),
+        ("not rejected", Wish::Reject { note: note() }, &awaiting(), false),
+        ("retried", retry(), &developing(), true),
+        ("not retried", retry(), &escalated(), false),
+        ("aborted", Wish::Abort { note: note() }, &failed, true),
+        ("not aborted", Wish::Abort { note: note() }, &passed(), false),
+        ("suspended", Wish::Suspend { note: note() }, &suspended(), true),
+        ("not suspended", Wish::Suspend { note: note() }, &developing(), false),
+        ("resumed", Wish::Resume { note: note() }, &developing(), true),
+        ("not resumed", Wish::Resume { note: note() }, &suspended(), false),
+    ] {
+        assert_eq!(took_effect(&wish, "mine", &phase(1, now)).is_ok(), effect, "{what}");
     }
 }
 

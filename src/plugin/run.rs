@@ -102,6 +102,7 @@ async fn act(cluster: &Cluster, command: &Command, look: &Look) -> Result<ExitCo
     let uid = decision.metadata.uid.as_deref().unwrap_or_default();
     match tokio::time::timeout(wait, cluster.until_used(name, uid)).await {
         Ok(Ok(Some(phase))) => {
+            decide::took_effect(&wish, uid, &phase)?;
             text::put(&acted(&phase, look))?;
             Ok(ExitCode::SUCCESS)
         }
