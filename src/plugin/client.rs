@@ -58,8 +58,8 @@ pub(crate) struct Cluster {
     client: Client,
     /// The namespace.
     pub namespace: String,
-    /// Whether commands must name it.
-    pub foreign: bool,
+    /// Flags that name the same cluster and namespace again.
+    pub flags: String,
 }
 
 impl Cluster {
@@ -72,7 +72,11 @@ impl Cluster {
         let own = config.default_namespace.clone();
         let namespace = target.namespace.clone().unwrap_or_else(|| own.clone());
         let client = Client::try_from(config).map_err(api_error("connect"))?;
-        Ok(Self { client, foreign: namespace != own, namespace })
+        let mut flags = Vec::new();
+        flags.extend(target.kubeconfig.as_ref().map(|file| format!("--kubeconfig {}", file.display())));
+        flags.extend(target.context.as_ref().map(|context| format!("--context {context}")));
+        flags.extend((namespace != own).then(|| format!("-n {namespace}")));
+        Ok(Self { client, namespace, flags: flags.join(" ") })
     }
 
     fn phases(&self) -> Api<Phase> {
@@ -158,23 +162,17 @@ impl Cluster {
         watcher(self.phases(), watcher::Config::default())
     }
 
-    /// Waits until the operator has recorded that it acted on the Decision `uid`; returns the
-    /// phase as it was then, or none if it was deleted.
+    /// Waits until the phase is as asked; returns it as it was then, or none if it was deleted.
     ///
-    /// # Errors
-    /// When the API server refuses the watch.
-    pub(crate) async fn until_used(&self, phase: &str, uid: &str) -> Result<Option<Phase>, Error> {
+    /// Never ends by itself otherwise: the caller bounds the time.
+    pub(crate) async fn until(&self, phase: &str, asked: impl Fn(&Phase) -> bool) -> Option<Phase> {
         let stream = watcher::watch_object(self.phases(), phase);
-        let used = |phase: &Option<Phase>| match phase {
-            Some(phase) => phase.status.iter().any(|status| status.used_decisions.iter().any(|used| used == uid)),
-            None => true,
-        };
+        let used = |phase: &Option<Phase>| phase.as_ref().is_none_or(&asked);
         let mut stream = std::pin::pin!(stream.try_filter(|phase| std::future::ready(used(phase))));
         loop {
             match stream.try_next().await {
-                Ok(Some(phase)) => return Ok(phase),
-                Ok(None) => return Ok(None),
-                // The watcher goes on after an error; the caller bounds the time.
+                Ok(phase) => return phase.flatten(),
+                // The watcher goes on after an error.
                 Err(error) => {
                     tracing::debug!(%error, "watch");
                     tokio::time::sleep(std::time::Duration::from_millis(500)).await;

@@ -124,14 +124,14 @@ pub(crate) fn took_effect(wish: &Wish, uid: &str, phase: &Phase) -> Result<(), R
     }
     let name = reading::name(phase);
     Err(Refused(format!(
-        "the operator saw it and it had no effect: {name} is {state:?} now. Why: kubectl get events --field-selector involvedObject.name={name}"
+        "the operator saw it and it had no effect: {name} is {state:?} now. Why: kubectl describe phase {name}"
     )))
 }
 
 fn observed(phase: &Phase) -> Result<&PhaseStatus, Refused> {
     phase.status.as_ref().filter(|status| status.observed_generation >= 0).ok_or_else(|| {
         Refused(format!(
-            "the operator has not looked at {} yet: see that it runs and watches this namespace (kubectl get pods -A -l app.kubernetes.io/name=phasegate)",
+            "the operator has not looked at {} yet: see that it runs and watches this namespace (kubectl get pods -A -l app.kubernetes.io/part-of=phasegate)",
             reading::name(phase)
         ))
     })

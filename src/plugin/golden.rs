@@ -42,7 +42,7 @@ fn why_explains_every_lost_tenth_of_a_refusal() {
 
 #[test]
 fn why_names_the_command_that_a_waiting_phase_waits_for() {
-    let look = Look { namespace: Some("alicia".to_owned()), ..look() };
+    let look = Look { flags: "-n alicia".to_owned(), ..look() };
     insta::assert_snapshot!("why_awaiting", why::why(&phase(5, &awaiting()), None, &look));
 }
 

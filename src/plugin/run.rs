@@ -34,7 +34,7 @@ const BLOCKED_FOR: Duration = Duration::from_secs(10);
 pub(super) async fn run(args: &Plugin) -> Result<ExitCode, Error> {
     let cluster = Cluster::connect(&args.target).await?;
     let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    let look = Look { colour, namespace: cluster.foreign.then(|| cluster.namespace.clone()) };
+    let look = Look { colour, flags: cluster.flags.clone() };
     match &args.command {
         Command::Why { phase } => {
             let phase = cluster.phase(phase).await?;
@@ -76,7 +76,12 @@ async fn print_list(cluster: &Cluster, everywhere: bool, output: Output, look: &
     let said = |error: &dyn std::fmt::Display| Error::Said(format!("failed to render the list: {error}"));
     let text = match output {
         Output::Table if phases.is_empty() => {
-            text::complain(&format!("No phases in namespace {}.", cluster.namespace));
+            let place = if everywhere {
+                "any namespace".to_owned()
+            } else {
+                format!("namespace {}; see -n and -A", cluster.namespace)
+            };
+            text::complain(&format!("no phases in {place}"));
             return Ok(());
         }
         Output::Table => table::table(&phases, everywhere, Timestamp::now(), look),
@@ -100,20 +105,23 @@ async fn act(cluster: &Cluster, command: &Command, look: &Look) -> Result<ExitCo
         return Ok(ExitCode::SUCCESS);
     }
     let uid = decision.metadata.uid.as_deref().unwrap_or_default();
-    match tokio::time::timeout(wait, cluster.until_used(name, uid)).await {
-        Ok(Ok(Some(phase))) => {
-            decide::took_effect(&wish, uid, &phase)?;
-            text::put(&acted(&phase, look))?;
-            Ok(ExitCode::SUCCESS)
-        }
-        Ok(Ok(None)) => Err(Error::Said(format!("phase {name} was deleted meanwhile"))),
-        Ok(Err(error)) => Err(error),
-        Err(_) => Err(Error::Said(format!(
+    let acted_on =
+        |phase: &Phase| phase.status.iter().any(|status| status.used_decisions.iter().any(|used| used == uid));
+    let start = Instant::now();
+    let Ok(seen) = tokio::time::timeout(wait, cluster.until(name, acted_on)).await else {
+        return Err(Error::Said(format!(
             "the operator has not acted on decision/{written} within {} s; it stays in force. See {} and the operator's log",
             wait.as_secs(),
             look.command(&format!("why {name}"))
-        ))),
-    }
+        )));
+    };
+    let seen = seen.ok_or_else(|| Error::Said(format!("phase {name} was deleted meanwhile")))?;
+    decide::took_effect(&wish, uid, &seen)?;
+    // A merge takes a moment; its end is what the person wants to hear of.
+    let merged = cluster.until(name, |phase| reading::state(phase) != PhaseState::Merging);
+    let merged = tokio::time::timeout(wait.saturating_sub(start.elapsed()), merged).await;
+    text::put(&acted(&merged.ok().flatten().unwrap_or(seen), look))?;
+    Ok(ExitCode::SUCCESS)
 }
 
 fn wish(command: &Command) -> Option<(&str, Wish, Duration)> {
@@ -136,29 +144,13 @@ fn wish(command: &Command) -> Option<(&str, Wish, Duration)> {
     })
 }
 
-/// What a phase does right after a Decision.
+/// What a phase does after a Decision, and what comes next.
 fn acted(phase: &Phase, look: &Look) -> String {
-    let name = reading::name(phase);
-    let waiting =
-        phase.status.as_ref().map(|status| status.summary.waiting_for.as_str()).filter(|text| !text.is_empty());
-    let waiting = waiting.map(|text| format!(", waits for {}", text::plain(text))).unwrap_or_default();
-    let state = reading::state(phase);
-    let next = match state {
-        PhaseState::Passed | PhaseState::Failed => String::new(),
-        PhaseState::Pending
-        | PhaseState::Preparing
-        | PhaseState::Developing
-        | PhaseState::Reviewing
-        | PhaseState::Backoff
-        | PhaseState::AwaitingApproval
-        | PhaseState::Merging
-        | PhaseState::Escalated => next::commands(phase, None, look)
-            .into_iter()
-            .next()
-            .map(|(command, what)| format!("Next: {command}  # {what}\n"))
-            .unwrap_or_default(),
-    };
-    format!("{name} is {state:?} now{waiting}\n{next}")
+    let now = why::headline(phase, look);
+    match next::commands(phase, None, look).into_iter().next() {
+        Some((command, what)) => format!("{now}\nNext: {command}  # {what}\n"),
+        None => format!("{now}\n"),
+    }
 }
 
 /// Follows phases until interrupted, or until nothing more can happen by itself.

@@ -9,8 +9,8 @@ use clap::builder::styling::{AnsiColor, Style};
 pub(crate) struct Look {
     /// Whether the reader sees colours.
     pub colour: bool,
-    /// Namespace that commands must name, because it is not the context's own.
-    pub namespace: Option<String>,
+    /// Flags that commands must repeat to mean the same cluster and namespace, such as `-n alicia`.
+    pub flags: String,
 }
 
 /// What a colour says.
@@ -41,10 +41,8 @@ impl Look {
 
     /// A command line of this plugin that can be copied as it is.
     pub(crate) fn command(&self, words: &str) -> String {
-        match &self.namespace {
-            Some(namespace) => format!("kubectl phasegate -n {namespace} {words}"),
-            None => format!("kubectl phasegate {words}"),
-        }
+        let gap = if self.flags.is_empty() { "" } else { " " };
+        format!("kubectl phasegate {}{gap}{words}", self.flags)
     }
 }
 
@@ -130,7 +128,7 @@ mod tests {
     #[test]
     fn colours_are_for_those_who_see_them() {
         assert_eq!(Look::default().paint(Tone::Good, "x"), "x");
-        let look = Look { colour: true, namespace: None };
+        let look = Look { colour: true, ..Look::default() };
         assert!(look.paint(Tone::Good, "x").contains('\u{1b}'));
     }
 }

@@ -34,7 +34,8 @@ pub(crate) fn why(phase: &Phase, result: Option<&ReviewResult>, look: &Look) -> 
     text
 }
 
-fn headline(phase: &Phase, look: &Look) -> String {
+/// Where it is, in a sentence or two.
+pub(crate) fn headline(phase: &Phase, look: &Look) -> String {
     let name = look.paint(Tone::Strong, reading::name(phase));
     let Some(status) = phase.status.as_ref().filter(|status| status.observed_generation >= 0) else {
         return format!(
