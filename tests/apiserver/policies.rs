@@ -160,6 +160,25 @@ async fn jobs_with_the_task_account_are_the_operators() {
     .await;
 }
 
+/// A label can be taken off; a project's name in the chart's values cannot.
+#[tokio::test]
+#[ignore = "starts an API server: make test"]
+async fn a_project_without_labels_is_guarded_like_the_others() {
+    let server = ApiServer::with_chart().await;
+    let made = "/apis/batch/v1/namespaces/bare/jobs?dryRun=All".to_owned();
+    let pods = "/api/v1/namespaces/bare/pods?dryRun=All".to_owned();
+    let token = "/api/v1/namespaces/bare/serviceaccounts/phasegate-task/token?dryRun=All".to_owned();
+    try_all(
+        &server,
+        vec![
+            row(ANYONE, "POST", made, &job("own", TASK, "a"), Refused("are made by the phasegate operator only")),
+            row(ANYONE, "POST", pods, &pod("own", TASK, ""), Refused("are made by the Job controller")),
+            row(ANYONE, "POST", token, TOKEN_REQUEST, Refused("are given to the kubelets")),
+        ],
+    )
+    .await;
+}
+
 #[tokio::test]
 #[ignore = "starts an API server: make test"]
 async fn task_pods_are_made_by_the_job_controller_and_stay_as_they_are() {
@@ -282,8 +301,9 @@ async fn tokens_that_are_believed_go_to_kubelets_only() {
 async fn a_decision_is_its_authors_own_and_needs_the_verb() {
     let server = ApiServer::with_chart().await;
     server.shell(&format!(
-        "kubectl -n {PROJECT} create role writer --verb=create,delete,update,patch --resource=decisions.phasegate.dev
+        "kubectl -n {PROJECT} create role writer --verb=delete,update,patch --resource=decisions.phasegate.dev
          kubectl -n {PROJECT} create rolebinding writer --role writer --user writer
+         kubectl -n {PROJECT} create rolebinding writer-decides --clusterrole phasegate-decide --user writer
          kubectl -n {PROJECT} create role only-p --verb=retry --resource=phases.phasegate.dev --resource-name=p
          kubectl -n {PROJECT} create rolebinding only-p --role only-p --user writer"
     ));

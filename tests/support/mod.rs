@@ -105,7 +105,8 @@ impl ApiServer {
     /// The chart as Helm installs it, with further flags. Nothing becomes ready here, so nothing is waited for.
     pub fn install_chart(&self, flags: &str) -> String {
         self.shell(&format!(
-            "kubectl create clusterrolebinding testers --clusterrole cluster-admin --group testers
+            "kubectl create namespace bare
+             kubectl create clusterrolebinding testers --clusterrole cluster-admin --group testers
              helm install phasegate charts/phasegate --namespace {RELEASE} --create-namespace \
                --values tests/support/values.yaml {flags}"
         ))
