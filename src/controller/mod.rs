@@ -1,6 +1,7 @@
 //! Reconcilers: watch, wake, observe (all reads), decide (pure), execute (idempotent writes),
 //! status last (design §10).
 
+pub mod agent_task;
 pub mod config;
 pub mod context;
 pub mod decisions;

@@ -100,17 +100,17 @@ fn ended(main: MainFact) -> PodFact {
     pod(main).with(|pod| pod.finished = true)
 }
 
-fn delivered(commit: Option<&str>) -> Option<DeliveryFact> {
-    Some(DeliveryFact { commit: commit.map(str::to_owned), changed: commit.is_some(), ..DeliveryFact::default() })
+fn delivered(commit: Option<&str>) -> DeliveryFact {
+    DeliveryFact { commit: commit.map(str::to_owned), changed: commit.is_some(), ..DeliveryFact::default() }
 }
 
-fn blocked() -> Option<Blocked> {
-    Some(Blocked {
+fn blocked() -> Blocked {
+    Blocked {
         container: "agent".to_owned(),
         image: "klein:9".to_owned(),
         reason: "ErrImagePull".to_owned(),
         message: "not found".to_owned(),
-    })
+    }
 }
 
 /// The outcome in a line: state, run, spent and infra runs, class, check outcome | actions | wake | message.
@@ -262,7 +262,7 @@ fn an_image_that_cannot_be_pulled(
     #[case] infra: i32,
     #[case] expected: &str,
 ) {
-    let s = working(Role::Developer, pod(MainFact::Waiting).with(|pod| pod.blocked = blocked())).with(|s| {
+    let s = working(Role::Developer, pod(MainFact::Waiting).with(|pod| pod.blocked = Some(blocked()))).with(|s| {
         s.record.state = TaskState::Starting;
         s.record.start_failures = start_failures;
         s.record.infra_runs = infra;
@@ -281,7 +281,7 @@ fn an_image_that_comes_after_all_is_forgiven() {
 
 #[test]
 fn a_check_that_never_started_twice_says_nothing_about_the_code() {
-    let s = working(Role::Check, pod(MainFact::Waiting).with(|pod| pod.blocked = blocked())).with(|s| {
+    let s = working(Role::Check, pod(MainFact::Waiting).with(|pod| pod.blocked = Some(blocked()))).with(|s| {
         s.record.start_failures = 1;
         s.record.blocked_since = Some(Time(ago(120)));
     });
@@ -299,21 +299,21 @@ fn a_check_that_never_started_twice_says_nothing_about_the_code() {
     "Succeeded run 1 spent 0 infra 0 |  | 120 s | submitted")]
 #[case::a_submission_wins_over_a_lost_pod(working(Role::Developer, pod(MainFact::Running)).with(|s| { s.submitted = true; s.job = None; }),
     "Succeeded run 1 spent 0 infra 0 |  | - | submitted")]
-#[case::changed_files_and_exit_code_0_are_a_submission(working(Role::Developer, ended(MainFact::Exited(0))).with(|s| s.delivery = delivered(Some("c1"))),
+#[case::changed_files_and_exit_code_0_are_a_submission(working(Role::Developer, ended(MainFact::Exited(0))).with(|s| s.delivery = Some(delivered(Some("c1")))),
     "Succeeded run 1 spent 0 infra 0 |  | 120 s | ended well; its work is c1")]
-#[case::a_delivery_is_enough_before_the_pod_is_over(working(Role::Developer, pod(MainFact::Exited(0))).with(|s| s.delivery = delivered(Some("c1"))),
+#[case::a_delivery_is_enough_before_the_pod_is_over(working(Role::Developer, pod(MainFact::Exited(0))).with(|s| s.delivery = Some(delivered(Some("c1")))),
     "Succeeded run 1 spent 0 infra 0 |  | 120 s | ended well; its work is c1")]
-#[case::a_delivery_alone_waits_for_the_word_of_the_kubelet(working(Role::Developer, pod(MainFact::Running)).with(|s| s.delivery = delivered(Some("c1"))),
+#[case::a_delivery_alone_waits_for_the_word_of_the_kubelet(working(Role::Developer, pod(MainFact::Running)).with(|s| s.delivery = Some(delivered(Some("c1")))),
     "Running run 1 spent 0 infra 0 |  | - | at work")]
-#[case::exit_code_0_without_work_is_no_change(working(Role::Developer, ended(MainFact::Exited(0))).with(|s| s.delivery = delivered(None)),
+#[case::exit_code_0_without_work_is_no_change(working(Role::Developer, ended(MainFact::Exited(0))).with(|s| s.delivery = Some(delivered(None))),
     "Pending run 1 spent 1 infra 0 NoChange |  | 4 s | run 1 ended (NoChange): it ended well, but changed nothing")]
 #[case::work_that_could_not_be_delivered_costs_nothing(working(Role::Developer, ended(MainFact::Exited(0))).with(|s| s.delivery = Some(DeliveryFact { changed: true, message: "push refused".into(), ..DeliveryFact::default() })),
     "Pending run 1 spent 0 infra 1 Infra |  | 4 s | run 1 ended (Infra): its work could not be delivered: push refused")]
 #[case::a_bad_exit_code_spends_a_run(working(Role::Developer, ended(MainFact::Exited(7))).with(|s| s.delivery = Some(DeliveryFact { message: "no key\n".into(), ..DeliveryFact::default() })),
     "Pending run 1 spent 1 infra 0 AgentError |  | 4 s | run 1 ended (AgentError): it ended with exit code 7: no key")]
-#[case::the_last_run_ends_the_task(working(Role::Developer, ended(MainFact::Exited(7))).with(|s| { s.delivery = delivered(None); s.record.spent_runs = 1; }),
+#[case::the_last_run_ends_the_task(working(Role::Developer, ended(MainFact::Exited(7))).with(|s| { s.delivery = Some(delivered(None)); s.record.spent_runs = 1; }),
     "Failed run 1 spent 2 infra 0 AgentError |  | 120 s | AgentError: run 2 of 2: it ended with exit code 7")]
-#[case::out_of_memory_is_an_error_even_with_exit_code_0(working(Role::Developer, ended(MainFact::OutOfMemory(0))).with(|s| s.delivery = delivered(Some("c1"))),
+#[case::out_of_memory_is_an_error_even_with_exit_code_0(working(Role::Developer, ended(MainFact::OutOfMemory(0))).with(|s| s.delivery = Some(delivered(Some("c1")))),
     "Pending run 1 spent 1 infra 0 AgentError |  | 4 s | run 1 ended (AgentError): it used more memory than its limit and was killed (OOMKilled)")]
 #[case::a_timeout_is_told_apart(working(Role::Developer, ended(MainFact::Exited(124))).with(|s| s.delivery = Some(DeliveryFact { timed_out: true, ..DeliveryFact::default() })),
     "Pending run 1 spent 1 infra 0 Timeout |  | 4 s | run 1 ended (Timeout): it took longer than its timeout of 600 s")]
@@ -323,7 +323,7 @@ fn a_check_that_never_started_twice_says_nothing_about_the_code() {
     working(Role::Developer, ended(MainFact::Exited(1))),
     "Pending run 1 spent 0 infra 1 Infra | delete job-1 | 4 s | run 1 ended (Infra): its pod ended (exit code 1) without a delivery"
 )]
-#[case::a_preempted_pod_costs_nothing(working(Role::Developer, ended(MainFact::Exited(143)).with(|p| p.disrupted = Some("PreemptionByScheduler".into()))).with(|s| s.delivery = delivered(None)),
+#[case::a_preempted_pod_costs_nothing(working(Role::Developer, ended(MainFact::Exited(143)).with(|p| p.disrupted = Some("PreemptionByScheduler".into()))).with(|s| s.delivery = Some(delivered(None))),
     "Pending run 1 spent 0 infra 1 Infra | delete job-1 | 4 s | run 1 ended (Infra): PreemptionByScheduler")]
 #[case::a_lost_node_costs_nothing(
     working(Role::Developer, ended(MainFact::Unknown)),
@@ -448,7 +448,7 @@ prop_compose! {
             disrupted: disrupted.then(|| "disrupted".to_owned()),
             gone_by: gone.map(ago),
             unschedulable: unschedulable.then(|| "no node".to_owned()),
-            blocked: blocked().filter(|_| is_blocked),
+            blocked: is_blocked.then(blocked),
             creating_since: creating.map(ago),
             failed_before: failed_before.then(|| "prepare".to_owned()),
             ..pod(main)
