@@ -130,9 +130,20 @@ impl ApiServer {
 
     /// A client with all rights. Made anew, because a client belongs to the runtime of one test.
     pub async fn client(&self) -> Client {
-        let kubeconfig = Kubeconfig::from_yaml(&self.kubeconfig_text).expect("a kubeconfig");
-        let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.expect("a config");
+        Client::try_from(self.config().await).expect("a client")
+    }
+
+    /// A client with the rights of that user.
+    pub async fn client_as(&self, user: User) -> Client {
+        let mut config = self.config().await;
+        config.auth_info.impersonate = Some(user.0.to_owned());
+        config.auth_info.impersonate_groups = Some(user.1.iter().map(|&group| group.to_owned()).collect());
         Client::try_from(config).expect("a client")
+    }
+
+    async fn config(&self) -> Config {
+        let kubeconfig = Kubeconfig::from_yaml(&self.kubeconfig_text).expect("a kubeconfig");
+        Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.expect("a config")
     }
 
     pub fn kubeconfig(&self) -> &Path {
