@@ -1,1 +1,7 @@
-//! Reports of real tools, and traps.
+//! Reports of real tools, traps, and bytes that nobody would call a report.
+
+mod hostile;
+mod junit;
+mod real;
+mod sarif;
+mod support;
