@@ -17,7 +17,11 @@ use super::{
     text::Look,
     why,
 };
-use crate::api::{Phase, decision::DecisionType, phase::EscalationReason};
+use crate::api::{
+    Phase,
+    decision::DecisionType,
+    phase::{BlockedReason, EscalationReason, PhaseState},
+};
 
 fn look() -> Look {
     Look::default()
@@ -268,4 +272,25 @@ fn every_escalation_has_a_remedy_of_its_own() {
     let remedies: std::collections::BTreeSet<_> = reasons.map(next::remedy).collect();
     assert_eq!(remedies.len(), all.len());
     assert!(all.len() > 5, "{all:?}");
+}
+
+#[test]
+fn the_documentation_names_every_reason_and_state() {
+    let troubleshooting = include_str!("../../docs/troubleshooting.md");
+    let reference = include_str!("../../docs/reference.md");
+    let reasons = names::<BlockedReason>().into_iter().chain(names::<EscalationReason>());
+    for (page, word) in reasons
+        .map(|word| (troubleshooting, word))
+        .chain(names::<PhaseState>().into_iter().map(|word| (reference, word)))
+    {
+        assert!(page.contains(&format!("| {word} |")), "{word} is not explained");
+    }
+}
+
+#[test]
+fn the_documentation_of_the_gate_has_the_weights_and_floors_that_hold() {
+    let page = include_str!("../../docs/gate.md");
+    for (name, weight, floor) in crate::review::rubric::SEED_CATEGORIES {
+        assert!(page.contains(&format!("| {name} | {weight} | {floor} |")), "{name}");
+    }
 }
