@@ -18,7 +18,7 @@ use tokio::{net::TcpListener, signal::unix::SignalKind, sync::watch, time::Insta
 use tracing::{error, info, warn};
 
 use super::{
-    Error,
+    Error, agent_task,
     config::OperatorConfig,
     context::{Context, FIELD_MANAGER, OwnWrites},
     decisions::Trust,
@@ -27,7 +27,10 @@ use super::{
     phase, repository,
     watch::{Queues, Receivers, start},
 };
-use crate::git::client::GitClient;
+use crate::{
+    git::{client::GitClient, kube_auth::KubeTokens},
+    runner::server::{self, RunnerApi},
+};
 
 /// Longest time of one reconciliation: a hung request must not hold an object for ever.
 const RECONCILE_TIMEOUT: Duration = Duration::from_secs(120);
@@ -92,7 +95,7 @@ pub async fn run(config: OperatorConfig) -> Result<(), OperatorError> {
     let (stop, stopped) = watch::channel(false);
     let watching = tokio::spawn(async move { drop(join_all(watches).await) });
     let probes = serve(context.config.metrics_listen, probes(context.clone()), stopped.clone()).await?;
-    let runner = serve(context.config.listen, Router::new(), stopped.clone()).await?;
+    let runner = serve(context.config.listen, server::router(runner_api(&context)), stopped.clone()).await?;
     tokio::spawn(on_signal(stop)?);
     let result = lead(context, queues, stopped).await;
     watching.abort();
@@ -105,6 +108,13 @@ async fn client() -> Result<Client, OperatorError> {
     config.read_timeout = Some(READ_TIMEOUT);
     config.write_timeout = Some(Duration::from_secs(30));
     Ok(Client::try_from(config)?)
+}
+
+fn runner_api(context: &Context) -> RunnerApi {
+    let tokens = Arc::new(KubeTokens::new(context.client.clone()));
+    let account = context.config.task_service_account.clone();
+    let (tasks, phases) = (context.stores.tasks.clone(), context.stores.phases.clone());
+    RunnerApi::new(context.client.clone(), tasks, phases, tokens, account)
 }
 
 fn on_signal(stop: watch::Sender<bool>) -> Result<impl Future<Output = ()>, OperatorError> {
@@ -191,11 +201,12 @@ async fn lead(context: Arc<Context>, queues: Arc<Queues>, stopped: watch::Receiv
 }
 
 async fn reconcile_all(context: Arc<Context>, receivers: Receivers, stopped: watch::Receiver<bool>) {
-    let Receivers { repositories, phases, tasks: _, reviews: _ } = receivers;
+    let Receivers { repositories, phases, tasks, reviews: _ } = receivers;
     let stores = context.stores.clone();
     tokio::join!(
         control(stores.repositories, repositories, repository::reconcile, context.clone(), stopped.clone()),
         control(stores.phases, phases, phase::reconcile, context.clone(), stopped.clone()),
+        control(stores.tasks, tasks, agent_task::reconcile, context.clone(), stopped.clone()),
     );
 }
 

@@ -22,7 +22,10 @@ use crate::{
         },
         preflight::{Ground, Neighbour, ProfileFact, RepositoryFact, preflight},
     },
-    review::rubric::{Gate, gate},
+    review::{
+        rubric::{Gate, gate},
+        score,
+    },
 };
 
 /// Attempts unless set (seed: Maximum Retries).
@@ -423,7 +426,13 @@ fn judgement(phase: &Phase, status: &PhaseStatus, name: &str, commit: &str, cont
         let earlier = before.status.as_ref().map(|status| status.findings.as_slice()).unwrap_or_default();
         !judged.findings.is_empty() && ids(earlier) == ids(&judged.findings)
     });
-    Judgement::Judged { verdict, class: None, score: judged.score.clone().unwrap_or_default(), reasons, same_findings }
+    Judgement::Judged {
+        verdict,
+        class: score::failure_class(judged),
+        score: judged.score.clone().unwrap_or_default(),
+        reasons,
+        same_findings,
+    }
 }
 
 fn ids(findings: &[JudgedFinding]) -> Vec<&str> {

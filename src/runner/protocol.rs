@@ -1,0 +1,219 @@
+//! What pods and operator say to each other (design §6): typed JSON, in one place for both ends.
+//!
+//! `GET …/assignment`, and `POST` for `plan`, `progress`, `submission`, `delivery` and `usage`, all below
+//! `/runner/v1/namespaces/{namespace}/tasks/{task}/` with `?run=N`. `Authorization: Bearer` with the token of
+//! the pod says which pod speaks. No behaviour beyond names and limits.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::api::{
+    agent_task::{Brief, FindingAnswer, Role},
+    common::{Check, ReportFacts},
+    repository::Upstream,
+};
+
+/// Most steps of a plan.
+pub const MAX_STEPS: usize = 50;
+/// Most characters of one step, and of a progress message.
+pub const MAX_LINE: usize = 512;
+/// Most characters of a summary, and of what a delivery says.
+pub const MAX_TEXT: usize = 4096;
+/// Most answers of a submission.
+pub const MAX_ANSWERS: usize = 100;
+/// Most characters of the note of an answer.
+pub const MAX_NOTE: usize = 1024;
+/// Most heads of a mirrored upstream.
+pub const MAX_HEADS: usize = 1000;
+/// Most reports of a delivery.
+pub const MAX_REPORTS: usize = 8;
+/// Most bytes of a request: eight reports of a hundred findings of a kibibyte, and room.
+pub const MAX_BODY: usize = 2 << 20;
+
+/// Path of one resource of a task, for the client; the server has it as a pattern.
+pub fn path(namespace: &str, task: &str, resource: &str, run: i32) -> String {
+    format!("/runner/v1/namespaces/{namespace}/tasks/{task}/{resource}?run={run}")
+}
+
+/// Everything a pod needs to know of its task.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Assignment {
+    /// Name of the AgentTask.
+    pub agent_task: String,
+    /// Its UID.
+    pub uid: String,
+    /// The run this pod is.
+    pub run: i32,
+    /// What kind of work it is.
+    pub role: Role,
+    /// When the AgentTask was made: the date of its commits, so that a redo gives the same ones.
+    pub created_at: Timestamp,
+    /// The phase; none for a Sync.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phase: Option<AssignedPhase>,
+    /// Name within the phase: a task, `rework`, or a check.
+    pub task: String,
+    /// Name of the Repository.
+    pub repository: String,
+    /// Path of the repository below the git service's address.
+    pub clone_path: String,
+    /// Commit the work tree starts from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<String>,
+    /// The one branch this task may push, without `refs/heads/`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub branch: Option<String>,
+    /// What the agent is told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub brief: Option<Brief>,
+    /// The check to run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub check: Option<Check>,
+    /// Where to mirror from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upstream: Option<Upstream>,
+}
+
+/// The phase of an assignment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AssignedPhase {
+    /// Name of the Phase.
+    pub name: String,
+    /// The attempt, counted from 1.
+    pub attempt: i32,
+    /// Its number; none for a hotfix.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub number: Option<i32>,
+    /// The version it completes.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub version: String,
+}
+
+/// `POST …/plan`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PlanReport {
+    /// Steps, in order.
+    pub steps: Vec<String>,
+}
+
+/// `POST …/progress`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ProgressReport {
+    /// 0 to 100.
+    pub percent: i32,
+    /// In words.
+    #[serde(default)]
+    pub message: String,
+}
+
+/// `POST …/submission`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SubmissionReport {
+    /// The commit, pushed to the task's branch before.
+    pub commit: String,
+    /// What was done.
+    #[serde(default)]
+    pub summary: String,
+    /// Answer for each open finding.
+    #[serde(default)]
+    pub answers: Vec<FindingAnswer>,
+}
+
+/// `POST …/delivery`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DeliveryReport {
+    /// Snapshot of the work tree on the task's branch, if it changed and the run may submit it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<String>,
+    /// Whether the work tree differs from the start commit.
+    #[serde(default)]
+    pub changed: bool,
+    /// Exit code as `step` recorded it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit_code: Option<i32>,
+    /// Whether `step` ended the command on its timeout.
+    #[serde(default)]
+    pub timed_out: bool,
+    /// Facts of every declared report.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reports: Vec<ReportFacts>,
+    /// Last lines of the output, or what went wrong.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub message: String,
+    /// Heads that were mirrored: branch to commit.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub heads: BTreeMap<String, String>,
+}
+
+/// `POST …/usage`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct UsageReport {
+    /// Input tokens so far.
+    pub input_tokens: i64,
+    /// Output tokens so far.
+    pub output_tokens: i64,
+}
+
+/// What a report was worth.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Accepted {
+    /// Whether it was written down. Progress that comes too fast is taken and not written.
+    pub recorded: bool,
+}
+
+/// Every answer that is not a success.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ErrorBody {
+    /// What is wrong.
+    pub error: String,
+    /// What to do about it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub remedy: String,
+    /// The commit that was submitted first (409 to a submission).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<String>,
+}
+
+/// Cuts a text to at most `most` characters, with a mark where something is missing. NUL has no place in JSON stores.
+pub(crate) fn cut(text: &str, most: usize) -> String {
+    let text = text.replace('\0', "");
+    if text.chars().nth(most).is_none() {
+        return text;
+    }
+    text.chars().take(most.saturating_sub(1)).chain(['…']).collect()
+}
+
+/// Like [`cut`], but keeps the end: of an output the last words say most.
+pub(crate) fn cut_front(text: &str, most: usize) -> String {
+    let text = text.replace('\0', "");
+    let length = text.chars().count();
+    if length <= most {
+        return text;
+    }
+    std::iter::once('…').chain(text.chars().skip(length.saturating_sub(most.saturating_sub(1)))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_are_cut_by_characters_and_say_so() {
+        assert_eq!(cut("äöü", 3), "äöü");
+        assert_eq!(cut("äöüß", 3), "äö…");
+        assert_eq!(cut_front("äöü", 3), "äöü");
+        assert_eq!(cut_front("äöüß", 3), "…üß");
+        assert_eq!(cut(&cut("äöüß", 3), 3), "äö…");
+    }
+}
