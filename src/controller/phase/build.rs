@@ -56,7 +56,11 @@ struct Refs {
 
 fn refs(o: &Observed) -> Result<Refs, InvalidName> {
     let line = line(&o.phase.spec);
-    let release = line.release_branch(&o.phase.spec.version)?;
+    // Once claimed it keeps its name, also if spec.version is edited meanwhile; the tag has the new one.
+    let release = match &o.status.release {
+        Some(release) => RefName::branch(&release.branch)?,
+        None => line.release_branch(&o.phase.spec.version)?,
+    };
     let base = o.repository.as_ref().map_or("main", |repository| repository.spec.base_branch.as_str());
     Ok(Refs { line, release, base: RefName::branch(base)? })
 }

@@ -66,6 +66,7 @@ fn of_change(change: &Change, after: &PhaseStatus) -> Option<Event> {
         | Change::BeginAttempt { .. }
         | Change::Release { .. }
         | Change::TaskWorking(_)
+        | Change::TaskPushed { .. }
         | Change::TaskFailed { .. }
         | Change::BeginReview { .. }
         | Change::DropReview

@@ -64,7 +64,7 @@ async fn claim(o: &Observed, context: &Context) -> Result<Answer, Error> {
             let who =
                 by.map_or("a branch of unknown origin".to_owned(), |by| format!("Phase {}/{}", by.namespace, by.name));
             Answer::NumberTaken(format!(
-                "the number is held in git by {who}; choose another number, or delete that Phase"
+                "the number is held in git by {who}; delete that Phase, or make this one anew with another spec.number"
             ))
         }
         ClaimReleaseAnswer::TagTaken { tag } => Answer::TagTaken(tag.short().to_owned()),
@@ -127,14 +127,13 @@ where
 async fn integrate(o: &Observed, name: &str, context: &Context) -> Result<Answer, Error> {
     let Some(task) = task_status(o, name) else { return Ok(Answer::Done) };
     let (source, stamp, seconds) = if let (Some(pushed), true) = (&task.submitted, task.agent_task.is_empty()) {
-        // A person's commit: there is no AgentTask; the phase's attempt stands for it.
+        // A person's commit: there is no AgentTask; the commit stands for itself.
         let rev = CommitId::new(pushed.as_str())?;
         if matches!(call(o, context, &Commit { rev: rev.into() }).await?, CommitAnswer::Missing) {
             return Ok(Answer::CommitMissing(pushed.clone()));
         }
-        let uid = o.phase.uid().unwrap_or_default();
         let since = o.status.state_since.as_ref().map_or(0, |since| since.0.as_second());
-        (pushed.clone(), (uid, u32::try_from(o.status.attempt).unwrap_or(0)), since)
+        (pushed.clone(), (pushed.clone(), u32::try_from(o.status.attempt).unwrap_or(0)), since)
     } else {
         let Some(found) = task_of(&o.phase, &task.agent_task, context) else { return Ok(Answer::Done) };
         let Some((commit, run)) = submitted_commit(&found) else { return Ok(Answer::Done) };

@@ -11,14 +11,14 @@ use crate::{
         agent_task::{AgentPod, TaskState},
         common::{Backoff, Duration},
         decision::DecisionType,
-        phase::{Blocked, BlockedReason, Judge, PhaseState, PhaseTaskState, PhaseTaskStatus},
-        review_result::JudgedFinding,
+        phase::{Blocked, BlockedReason, Judge, JudgementRecord, PhaseState, PhaseTaskState, PhaseTaskStatus},
+        review_result::{JudgedFinding, Verdict},
     },
     controller::{context::Context, pod},
     machine::{
         phase::{
             CheckFact, CheckWork, Judgement, Order, OrderKind, ReviewFact, Snapshot, Stamp, TaskFact, Work,
-            check_task_name,
+            check_task_name, planned,
         },
         preflight::{Ground, Neighbour, ProfileFact, RepositoryFact, preflight},
     },
@@ -59,7 +59,9 @@ pub(super) struct Limits {
 
 /// Reads everything the decision depends on.
 pub(super) fn observe(phase: Arc<Phase>, context: &Context, decisions_trusted: bool, now: Timestamp) -> Observed {
-    let status = phase.status.clone().unwrap_or_default();
+    let task_names: Vec<String> = phase.spec.tasks.iter().map(|task| task.name.clone()).collect();
+    let mut status = phase.status.clone().unwrap_or_default();
+    status.tasks = planned(&status, &task_names);
     let namespace = phase.namespace().unwrap_or_default();
     let repository =
         context.stores.repositories.get(&ObjectRef::new(&phase.spec.repository_ref.name).within(&namespace));
@@ -79,13 +81,13 @@ pub(super) fn observe(phase: Arc<Phase>, context: &Context, decisions_trusted: b
         gate: gate_problems,
         suspended,
     };
-    let claim_refused = claim_refused(&phase, &status);
+    let claim_refused = claim_refused(&phase, &status, &neighbours);
     let blocked = blocked(&phase, &status, &neighbours, &ground, claim_refused);
     let last_review = last_review(&phase, &status, context);
     let gate_hash = gate.as_ref().map(|gate| gate.hash.clone()).unwrap_or_default();
     let person_criteria = person_criteria(&phase);
     let approval_required = phase.spec.approval.as_ref().is_some_and(|approval| approval.required);
-    let limit = limits.max_attempts + status.granted_attempts;
+    let limit = limits.max_attempts.saturating_add(status.granted_attempts);
     let snapshot = Snapshot {
         state: status.state,
         attempt: unsigned(status.attempt),
@@ -112,7 +114,7 @@ pub(super) fn observe(phase: Arc<Phase>, context: &Context, decisions_trusted: b
         generation: phase.metadata.generation.unwrap_or_default(),
         name: phase.name_any(),
         uid: phase.uid().unwrap_or_default(),
-        tasks: phase.spec.tasks.iter().map(|task| task.name.clone()).collect(),
+        tasks: task_names,
         release_branch: super::build::line(&phase.spec)
             .release_branch(&phase.spec.version)
             .map(|name| name.short().to_owned())
@@ -122,6 +124,7 @@ pub(super) fn observe(phase: Arc<Phase>, context: &Context, decisions_trusted: b
         gate_hash,
         blocked,
         suspended,
+        decisions: mine.iter().filter_map(|decision| decision.uid()).collect(),
         asked_of_person: asked(approval_required, &person_criteria),
     };
     Observed { phase, status, repository, gate, profile, limits, snapshot, stamp, last_review }
@@ -214,8 +217,12 @@ fn stops_work(reason: BlockedReason) -> bool {
     }
 }
 
-fn claim_refused(phase: &Phase, status: &PhaseStatus) -> bool {
-    status.state == PhaseState::Preparing
+/// Asking again is of use once the spec changed or the other phase of this number is gone.
+fn claim_refused(phase: &Phase, status: &PhaseStatus, neighbours: &[Neighbour]) -> bool {
+    let has_number =
+        |other: &Neighbour| other.repository == phase.spec.repository_ref.name && other.number == phase.spec.number;
+    neighbours.iter().any(has_number)
+        && status.state == PhaseState::Preparing
         && Some(status.observed_generation) == phase.metadata.generation
         && status.blocked_by.iter().any(|known| known.reason == BlockedReason::NumberTaken)
 }
@@ -337,12 +344,18 @@ fn task_fact(task: &PhaseTaskStatus, phase: &Phase, status: &PhaseStatus, contex
         state: task.state,
         ready: depends_on.unwrap_or_default().iter().all(integrated),
         dispatch: unsigned(task.dispatch),
+        pushed: is_pushed(task),
         work: work(task, phase, context),
     }
 }
 
+/// Whether a person's commit stands for the task.
+fn is_pushed(task: &PhaseTaskStatus) -> bool {
+    task.submitted.is_some() && task.agent_task.is_empty()
+}
+
 fn work(task: &PhaseTaskStatus, phase: &Phase, context: &Context) -> Work {
-    if task.submitted.is_some() && task.agent_task.is_empty() {
+    if is_pushed(task) {
         return Work::Submitted;
     }
     let Some(found) = task_of(phase, &task.agent_task, context) else { return Work::Missing };
@@ -387,12 +400,11 @@ fn review_fact(phase: &Phase, status: &PhaseStatus, gate: Option<&Gate>, context
         judged.result != review.result
             && judged.tree == review.tree
             && judged.gate_hash == review.gate_hash
-            && judged.verdict == crate::api::review_result::Verdict::Fail
+            && judged.verdict == Verdict::Fail
     });
     Some(ReviewFact {
         commit: review.commit.clone(),
         gate_hash: review.gate_hash.clone(),
-        recorded: review.verdict.is_some(),
         failed_before,
         checks,
         judgement: judgement(phase, status, &review.result, &review.commit, context),
@@ -416,12 +428,8 @@ fn judgement(phase: &Phase, status: &PhaseStatus, name: &str, commit: &str, cont
     let Some(judged) = result.status.as_ref() else { return Judgement::Pending };
     let Some(verdict) = judged.verdict else { return Judgement::Pending };
     let reasons = judged.reasons.iter().take(4).map(|reason| reason.message.as_str()).collect::<Vec<_>>().join("; ");
-    let before = status
-        .history
-        .iter()
-        .rev()
-        .find(|record| record.result != name)
-        .and_then(|record| result_of(phase, &record.result, context));
+    let refused = |record: &&JudgementRecord| record.attempt < status.attempt && record.verdict == Verdict::Fail;
+    let before = status.history.iter().rev().find(refused).and_then(|record| result_of(phase, &record.result, context));
     let same_findings = before.is_some_and(|before| {
         let earlier = before.status.as_ref().map(|status| status.findings.as_slice()).unwrap_or_default();
         !judged.findings.is_empty() && ids(earlier) == ids(&judged.findings)

@@ -4,11 +4,17 @@
 //! `project` of all changes onto the status, which is written last. Every action can be repeated.
 
 mod decide;
+mod orders;
+mod plan;
 mod project;
 mod settle;
+mod summary;
+#[cfg(test)]
+mod tests;
 
 pub use decide::decide;
-pub use project::{REWORK, Stamp, agent_task_name, check_task_name, project};
+pub use plan::{REWORK, agent_task_name, check_task_name, planned};
+pub use project::{Stamp, project};
 pub use settle::settle;
 
 use crate::api::{
@@ -39,7 +45,7 @@ pub struct Snapshot {
     pub claim_refused: bool,
     /// Decisions not acted on yet, oldest first.
     pub orders: Vec<Order>,
-    /// Tasks of the current attempt, in the order of the spec.
+    /// The tasks as [`planned`].
     pub tasks: Vec<TaskFact>,
     /// Tasks that may be at work at the same time.
     pub parallelism: usize,
@@ -106,6 +112,8 @@ pub struct TaskFact {
     pub ready: bool,
     /// Times it was handed out.
     pub dispatch: u32,
+    /// Whether a person's commit stands for it.
+    pub pushed: bool,
     /// What its AgentTask, or the commit a person pushed, says.
     pub work: Work,
 }
@@ -135,8 +143,6 @@ pub struct ReviewFact {
     pub commit: String,
     /// Hash of the gate it is judged by.
     pub gate_hash: String,
-    /// Whether the recorded verdict of it has been acted on.
-    pub recorded: bool,
     /// Whether the same tree failed the same gate before.
     pub failed_before: bool,
     /// The checks.
@@ -190,7 +196,8 @@ pub enum Judgement {
 /// One thing to do in the world. Every one can be repeated without doing it twice.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Action {
-    /// Claim the number and start the release branch.
+    /// Claim the number and start the release branch; before a merge is given up, ask whether it
+    /// happened already.
     Claim,
     /// Make the AgentTask of this task of the current attempt.
     EnsureTask(String),
@@ -303,6 +310,13 @@ pub enum Change {
         task: String,
         /// Why.
         why: String,
+    },
+    /// A person's commit stands for a task.
+    TaskPushed {
+        /// Its name.
+        task: String,
+        /// The commit.
+        commit: String,
     },
     /// A task failed for good.
     TaskFailed {

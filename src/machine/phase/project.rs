@@ -3,24 +3,30 @@
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::Change;
+use super::{
+    Change,
+    plan::{agent_task_name, of_next_attempt, planned},
+    summary::{self, cut, cut_to},
+};
 use crate::{
     api::{
+        agent_task::FailureClass,
         common::Backoff,
         phase::{
             ApprovalStatus, Blocked, Escalation, JudgementRecord, MergeStatus, PhaseState, PhaseStatus, PhaseTaskState,
             PhaseTaskStatus, ReleaseBranch, ReviewStatus,
         },
+        review_result::Verdict,
     },
     machine::{conditions, policy},
 };
 
-/// Name of the task that mends findings.
-pub const REWORK: &str = "rework";
 /// Judgements kept in the history.
 const MAX_HISTORY: usize = 50;
 /// Decisions remembered as used.
 const MAX_USED: usize = 200;
+/// Reasons that the API holds.
+const MAX_BLOCKED: usize = 64;
 
 /// Facts that are stamped onto the status.
 #[derive(Clone, Debug)]
@@ -47,6 +53,8 @@ pub struct Stamp {
     pub blocked: Vec<Blocked>,
     /// Whether a person suspended it.
     pub suspended: bool,
+    /// UIDs of the Decisions about this phase that exist.
+    pub decisions: Vec<String>,
     /// What a person has to say before the merge: `approval`, `criterion x`.
     pub asked_of_person: Vec<String>,
 }
@@ -57,14 +65,20 @@ pub fn project(before: &PhaseStatus, changes: &[Change], stamp: &Stamp) -> Phase
     let mut status = before.clone();
     status.observed_generation = stamp.generation;
     status.blocked_by.clone_from(&stamp.blocked);
+    status.tasks = planned(&status, &stamp.tasks);
     for change in changes {
-        apply(&mut status, change, stamp);
+        let is_over = matches!(status.state, PhaseState::Passed | PhaseState::Failed);
+        if !is_over || matches!(change, Change::Used { .. }) {
+            apply(&mut status, change, stamp);
+        }
     }
-    clock(&mut status, stamp);
-    status.summary.attempt =
-        if status.attempt == 0 { String::new() } else { format!("{}/{}", status.attempt, limit(&status, stamp)) };
-    status.summary.tasks = tasks(&status, stamp);
-    status.summary.waiting_for = waiting_for(&status, stamp);
+    status.tasks = planned(&status, &stamp.tasks);
+    bound_blocked(&mut status);
+    clock(before, &mut status, stamp);
+    turn(&mut status, stamp);
+    status.summary.attempt = summary::attempt(&status, limit(&status, stamp));
+    status.summary.tasks = summary::tasks(&status, stamp);
+    status.summary.waiting_for = summary::waiting_for(&status, stamp);
     status.conditions = conditions::of_phase(before, &status, stamp.now);
     status
 }
@@ -76,18 +90,24 @@ fn limit(status: &PhaseStatus, stamp: &Stamp) -> i32 {
 fn apply(status: &mut PhaseStatus, change: &Change, stamp: &Stamp) {
     match change {
         Change::Enter(state) => enter(status, *state, stamp),
-        Change::RestartClock => status.started_at = Some(Time(stamp.now)),
+        Change::RestartClock => {
+            status.started_at = Some(Time(stamp.now));
+            // The pause up to here belongs to the time before.
+            status.suspended_at = status.suspended_at.as_ref().map(|_| Time(stamp.now));
+        }
         Change::BeginAttempt { pushed } => begin_attempt(status, pushed.as_deref(), stamp),
         Change::Release { head, base } => {
             let base = base.clone().or_else(|| status.release.as_ref().map(|release| release.base.clone()));
-            let branch = stamp.release_branch.clone();
+            // It was claimed under this name; an edit of the version does not rename it.
+            let claimed = status.release.as_ref().map(|release| release.branch.clone());
+            let branch = claimed.unwrap_or_else(|| stamp.release_branch.clone());
             status.release = Some(ReleaseBranch { branch, base: base.unwrap_or_default(), head: head.clone() });
         }
         Change::TaskWorking(name) => {
             let attempt = status.attempt;
             with_task(status, name, |task| {
                 task.state = PhaseTaskState::Working;
-                task.dispatch += 1;
+                task.dispatch = task.dispatch.saturating_add(1);
                 task.agent_task = agent_task_name(&stamp.name, &task.name, attempt, task.dispatch);
             });
         }
@@ -98,8 +118,15 @@ fn apply(status: &mut PhaseStatus, change: &Change, stamp: &Stamp) {
         }),
         Change::TaskAnew { task, why } => with_task(status, task, |task| {
             task.state = PhaseTaskState::Waiting;
+            task.agent_task = String::new();
             task.submitted = None;
-            task.message.clone_from(why);
+            task.message = cut(why);
+        }),
+        Change::TaskPushed { task, commit } => with_task(status, task, |task| {
+            task.state = PhaseTaskState::Working;
+            task.agent_task = String::new();
+            task.submitted = Some(commit.clone());
+            task.message = String::new();
         }),
         Change::TaskFailed { task, why } => with_task(status, task, |task| {
             task.state = PhaseTaskState::Failed;
@@ -113,37 +140,19 @@ fn apply(status: &mut PhaseStatus, change: &Change, stamp: &Stamp) {
                 review.verdict = None;
             }
         }
-        Change::Judged { verdict, class, score } => {
-            status.summary.score.clone_from(score);
-            let Some(review) = &mut status.review else { return };
-            review.verdict = Some(*verdict);
-            let record = JudgementRecord {
-                attempt: status.attempt,
-                result: review.result.clone(),
-                tree: review.tree.clone(),
-                gate_hash: review.gate_hash.clone(),
-                verdict: *verdict,
-                score: score.clone(),
-                failure_class: *class,
-            };
-            status.history.push(record);
-            let surplus = status.history.len().saturating_sub(MAX_HISTORY);
-            status.history.drain(..surplus);
-        }
+        Change::Judged { verdict, class, score } => judge(status, *verdict, *class, score),
         Change::Approved { uid, user, commit } => {
             status.approval =
-                Some(ApprovalStatus { decision_uid: uid.clone(), user: user.clone(), commit: commit.clone() });
+                Some(ApprovalStatus { decision_uid: uid.clone(), user: cut_to(user, 256), commit: commit.clone() });
         }
         Change::Note(note) => status.note = cut(note),
         Change::Grant(attempts) => {
             status.granted_attempts = status.granted_attempts.saturating_add(i32::try_from(*attempts).unwrap_or(0));
         }
-        Change::Used { uid, remark: _ } => {
-            status.used_decisions.push(uid.clone());
-            let surplus = status.used_decisions.len().saturating_sub(MAX_USED);
-            status.used_decisions.drain(..surplus);
-        }
+        Change::Used { uid, remark: _ } => used(status, uid, stamp),
         Change::Blocked(reasons) => status.blocked_by.extend(reasons.iter().cloned()),
+        // The first reason is the one to mend; what came after it in the same step changes nothing.
+        Change::Escalate { .. } if status.state == PhaseState::Escalated => {}
         Change::Escalate { reason, message } => {
             status.escalation = Some(Escalation { reason: *reason, from: status.state, message: cut(message) });
             enter(status, PhaseState::Escalated, stamp);
@@ -165,17 +174,37 @@ fn enter(status: &mut PhaseStatus, state: PhaseState, stamp: &Stamp) {
         status.escalation = None;
     }
     status.backoff_until = (state == PhaseState::Backoff).then(|| Time(backoff_end(status, stamp)));
-    status.turn_since = match state {
-        PhaseState::Reviewing | PhaseState::Merging => status.turn_since.take().or(Some(Time(stamp.now))),
-        PhaseState::Pending
-        | PhaseState::Preparing
-        | PhaseState::Developing
-        | PhaseState::Backoff
-        | PhaseState::AwaitingApproval
-        | PhaseState::Passed
-        | PhaseState::Escalated
-        | PhaseState::Failed => None,
-    };
+}
+
+/// The verdict of the review under way, once.
+fn judge(status: &mut PhaseStatus, verdict: Verdict, class: Option<FailureClass>, score: &str) {
+    let Some(review) = status.review.as_mut().filter(|review| review.verdict.is_none()) else { return };
+    review.verdict = Some(verdict);
+    status.summary.score = cut_to(score, 8);
+    status.history.push(JudgementRecord {
+        attempt: status.attempt,
+        result: review.result.clone(),
+        tree: review.tree.clone(),
+        gate_hash: review.gate_hash.clone(),
+        verdict,
+        score: cut_to(score, 8),
+        failure_class: class,
+    });
+    let surplus = status.history.len().saturating_sub(MAX_HISTORY);
+    status.history.drain(..surplus);
+}
+
+/// Remembers a Decision as used. Room is made by those that are gone, for they cannot come again.
+fn used(status: &mut PhaseStatus, uid: &str, stamp: &Stamp) {
+    if status.used_decisions.iter().any(|known| known == uid) {
+        return;
+    }
+    if status.used_decisions.len() >= MAX_USED {
+        status.used_decisions.retain(|known| stamp.decisions.contains(known));
+    }
+    status.used_decisions.push(uid.to_owned());
+    let surplus = status.used_decisions.len().saturating_sub(MAX_USED);
+    status.used_decisions.drain(..surplus);
 }
 
 fn backoff_end(status: &PhaseStatus, stamp: &Stamp) -> Timestamp {
@@ -189,27 +218,20 @@ fn backoff_end(status: &PhaseStatus, stamp: &Stamp) -> Timestamp {
 }
 
 fn begin_attempt(status: &mut PhaseStatus, pushed: Option<&str>, stamp: &Stamp) {
-    status.attempt += 1;
+    status.tasks = of_next_attempt(status, pushed);
+    status.attempt = status.attempt.saturating_add(1);
     status.review = None;
     status.approval = None;
     status.correlation_id = format!("{}-{}", stamp.uid.get(..8).unwrap_or(&stamp.uid), status.attempt);
-    let waiting = |name: &str| PhaseTaskStatus { name: name.to_owned(), ..PhaseTaskStatus::default() };
-    status.tasks = match pushed {
-        Some(commit) => {
-            let task = PhaseTaskStatus {
-                state: PhaseTaskState::Working,
-                submitted: Some(commit.to_owned()),
-                ..waiting(REWORK)
-            };
-            vec![task]
-        }
-        None if status.attempt == 1 => stamp.tasks.iter().map(|name| waiting(name)).collect(),
-        None => vec![waiting(REWORK)],
-    };
 }
 
 fn begin_review(status: &mut PhaseStatus, commit: &str, tree: &str, base: &str, stamp: &Stamp) {
-    let number = status.review.as_ref().map_or(0, |review| review.number) + 1;
+    let before = status.review.as_ref();
+    let number = before.map_or(0, |review| review.number).saturating_add(1);
+    if before.is_some_and(|review| review.gate_hash != stamp.gate_hash) {
+        // A person answered another gate: its criteria may be others now.
+        status.approval = None;
+    }
     status.review = Some(ReviewStatus {
         number,
         commit: commit.to_owned(),
@@ -221,87 +243,56 @@ fn begin_review(status: &mut PhaseStatus, commit: &str, tree: &str, base: &str, 
     });
 }
 
-/// Name of the AgentTask of a task: `{phase}-{task}-{attempt}-{dispatch}`.
-pub fn agent_task_name(phase: &str, task: &str, attempt: i32, dispatch: i32) -> String {
-    format!("{phase}-{task}-{attempt}-{dispatch}")
-}
-
-/// Name of the AgentTask of a check: `{phase}-r{attempt}-{number}-{check}`, beside its ReviewResult.
-pub fn check_task_name(phase: &str, attempt: i32, number: i32, check: &str) -> String {
-    format!("{phase}-r{attempt}-{number}-{check}")
-}
-
 fn with_task(status: &mut PhaseStatus, name: &str, change: impl FnOnce(&mut PhaseTaskStatus)) {
     if let Some(task) = status.tasks.iter_mut().find(|task| task.name == name) {
         change(task);
     }
 }
 
-/// Suspension stops the clock of the timeout: the start moves on by as long as it lasted.
-fn clock(status: &mut PhaseStatus, stamp: &Stamp) {
+/// What stands against going on, as much of it as the API holds. Where nothing goes on, nothing stands against it.
+fn bound_blocked(status: &mut PhaseStatus) {
+    if matches!(status.state, PhaseState::Passed | PhaseState::Failed | PhaseState::Escalated) {
+        status.blocked_by.clear();
+    }
+    status.blocked_by.truncate(MAX_BLOCKED);
+    for blocked in &mut status.blocked_by {
+        blocked.message = cut(&blocked.message);
+    }
+}
+
+/// The clock of the timeout stands still while it is suspended and while it waits for an approval:
+/// the start moves on by as long as that lasted.
+fn clock(before: &PhaseStatus, status: &mut PhaseStatus, stamp: &Stamp) {
+    let waited = before.state == PhaseState::AwaitingApproval;
+    if waited && status.state != PhaseState::AwaitingApproval {
+        let pause = before.state_since.as_ref().map(|since| stamp.now.duration_since(since.0));
+        move_start(status, pause);
+        status.suspended_at = stamp.suspended.then_some(Time(stamp.now));
+        return;
+    }
     match (&status.suspended_at, stamp.suspended) {
         (None, true) => status.suspended_at = Some(Time(stamp.now)),
         (Some(since), false) => {
-            let lasted = stamp.now.duration_since(since.0);
-            status.started_at = status.started_at.as_ref().map(|started| Time(started.0 + lasted));
+            // An approval waited for counts as a whole, once it is there.
+            let pause = (!waited).then(|| stamp.now.duration_since(since.0));
+            move_start(status, pause);
             status.suspended_at = None;
         }
         (None, false) | (Some(_), true) => {}
     }
 }
 
-fn tasks(status: &PhaseStatus, stamp: &Stamp) -> String {
-    let of_spec = stamp.tasks.len();
-    if status.attempt > 1 {
-        // The features are in; a rework does not unmake them.
-        return format!("{of_spec}/{of_spec}");
-    }
-    let integrated = status.tasks.iter().filter(|task| task.state == PhaseTaskState::Integrated).count();
-    format!("{integrated}/{of_spec}")
-}
-
-fn waiting_for(status: &PhaseStatus, stamp: &Stamp) -> String {
-    if let Some(first) = status.blocked_by.first() {
-        let more = status.blocked_by.len() - 1;
-        let rest = if more == 0 { String::new() } else { format!(" (and {more} more)") };
-        return cut_to(&format!("{}{rest}", first.message), 500);
-    }
-    match status.state {
-        PhaseState::Pending | PhaseState::Passed | PhaseState::Failed => String::new(),
-        PhaseState::Preparing => "the release branch".to_owned(),
-        PhaseState::Developing => {
-            let working: Vec<&str> = status
-                .tasks
-                .iter()
-                .filter(|task| task.state == PhaseTaskState::Working)
-                .map(|task| task.name.as_str())
-                .collect();
-            cut_to(&format!("developer: {}", working.join(", ")), 500)
-        }
-        PhaseState::Reviewing => "checks".to_owned(),
-        PhaseState::Backoff => {
-            status.backoff_until.as_ref().map_or_else(String::new, |until| format!("backoff until {}", until.0))
-        }
-        PhaseState::AwaitingApproval => format!("you: {}", stamp.asked_of_person.join(", ")),
-        PhaseState::Merging => "the merge".to_owned(),
-        PhaseState::Escalated => {
-            let why =
-                status.escalation.as_ref().map_or_else(String::new, |escalation| format!("{:?}", escalation.reason));
-            format!("you: {why}")
-        }
+fn move_start(status: &mut PhaseStatus, pause: Option<jiff::SignedDuration>) {
+    if let (Some(started), Some(pause)) = (&mut status.started_at, pause) {
+        started.0 = started.0.checked_add(pause).unwrap_or(started.0);
     }
 }
 
-/// Cut to what the API takes, at a character.
-fn cut(text: &str) -> String {
-    cut_to(text, 1000)
-}
-
-fn cut_to(text: &str, characters: usize) -> String {
-    if text.chars().count() <= characters {
-        return text.to_owned();
-    }
-    let mut cut: String = text.chars().take(characters.saturating_sub(1)).collect();
-    cut.push('…');
-    cut
+/// The turn is asked for when a review begins, kept up to the merge, and given up while the phase
+/// cannot go on, so that others on the same base branch do not wait for a person.
+fn turn(status: &mut PhaseStatus, stamp: &Stamp) {
+    let asks = matches!(status.state, PhaseState::Reviewing | PhaseState::Merging)
+        && !stamp.suspended
+        && status.blocked_by.is_empty();
+    status.turn_since = asks.then(|| status.turn_since.take().unwrap_or(Time(stamp.now)));
 }

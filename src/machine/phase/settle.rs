@@ -1,10 +1,13 @@
 //! What follows from the answer of an action.
 
-use super::{Action, Answer, Change, Snapshot};
+use super::{Action, Answer, Change, OrderKind, Snapshot, decide::review_again, orders::give_up};
 use crate::api::phase::{Blocked, BlockedReason, EscalationReason, PhaseState};
 
 /// The changes that follow from what an action came to.
 pub fn settle(s: &Snapshot, action: &Action, answer: Answer) -> Vec<Change> {
+    if s.state == PhaseState::Merging && *action == Action::Claim {
+        return is_it_merged(s, answer);
+    }
     match answer {
         Answer::Done => Vec::new(),
         Answer::Claimed { head, base } => vec![
@@ -29,17 +32,37 @@ pub fn settle(s: &Snapshot, action: &Action, answer: Answer) -> Vec<Change> {
             vec![Change::Merged { commit, tag, adopted: false }, Change::Enter(PhaseState::Passed)]
         }
         // Base or release branch are elsewhere: judged again as they are, no attempt spent.
-        Answer::BaseMoved | Answer::NotReviewed(_) => vec![Change::DropReview, Change::Enter(PhaseState::Reviewing)],
-        Answer::TagTaken(tag) => {
-            let message =
-                format!("tag {tag} exists and is not this phase's; remove it or raise spec.version, then Retry");
-            vec![Change::Escalate { reason: EscalationReason::TagTaken, message }]
-        }
-        Answer::CommitMissing(commit) => {
-            let message = format!("the repository holds no commit {commit}; push it first, then Retry with it");
-            vec![Change::Escalate { reason: EscalationReason::TaskFailed, message }]
-        }
+        Answer::BaseMoved | Answer::NotReviewed(_) => review_again().changes,
+        Answer::TagTaken(tag) => vec![tag_taken(&tag)],
+        Answer::CommitMissing(commit) => commit_missing(action, &commit),
     }
+}
+
+/// A merge is not gone on with, because the gate changed or a person gave the phase up. What git
+/// says decides: a merge that was done before a crash stands.
+fn is_it_merged(s: &Snapshot, answer: Answer) -> Vec<Change> {
+    match (answer, s.orders.first()) {
+        (Answer::Adopted { commit, tag }, _) => {
+            vec![Change::Merged { commit, tag, adopted: false }, Change::Enter(PhaseState::Passed)]
+        }
+        (_, Some(order)) if order.kind == OrderKind::Abort => give_up(order),
+        (Answer::TagTaken(tag), _) => vec![tag_taken(&tag)],
+        (_, _) => review_again().changes,
+    }
+}
+
+fn tag_taken(tag: &str) -> Change {
+    let message = format!("tag {tag} exists and is not this phase's; remove it or raise spec.version, then Retry");
+    Change::Escalate { reason: EscalationReason::TagTaken, message }
+}
+
+fn commit_missing(action: &Action, commit: &str) -> Vec<Change> {
+    let message = format!(
+        "the repository holds no commit {commit}; push it and Retry with it, or Retry without a commit to hand the task to the developer"
+    );
+    let why = format!("the repository holds no commit {commit}");
+    let failed = task_of(action).map(|task| Change::TaskFailed { task: task.to_owned(), why });
+    failed.into_iter().chain([Change::Escalate { reason: EscalationReason::TaskFailed, message }]).collect()
 }
 
 fn integrated(action: &Action, commit: String, head: String) -> Vec<Change> {
@@ -59,12 +82,16 @@ fn conflict(s: &Snapshot, action: &Action, paths: &[String]) -> Vec<Change> {
         return vec![Change::Escalate { reason: EscalationReason::Conflict, message }];
     };
     let why = format!("the commit did not merge into the release branch: both sides changed {listed}");
-    let dispatched = s.tasks.iter().find(|fact| fact.name == task).map_or(0, |fact| fact.dispatch);
-    if dispatched < s.max_dispatches {
+    let fact = s.tasks.iter().find(|fact| fact.name == task);
+    let (dispatched, pushed) = fact.map_or((0, false), |fact| (fact.dispatch, fact.pushed));
+    if dispatched < s.max_dispatches && !pushed {
         return vec![Change::TaskAnew { task: task.to_owned(), why }];
     }
-    let message =
-        format!("task {task} was handed out {dispatched} times and still conflicts: {why}; Retry hands it out again");
+    let message = if pushed {
+        format!("{why}; Retry with a commit that merges, or without one to hand task {task} to the developer")
+    } else {
+        format!("task {task} was handed out {dispatched} times and still conflicts: {why}; Retry hands it out again")
+    };
     vec![
         Change::TaskFailed { task: task.to_owned(), why },
         Change::Escalate { reason: EscalationReason::Conflict, message },

@@ -1,0 +1,166 @@
+//! What persons decide. Each Decision is used exactly once, also when it comes too late.
+
+use super::{
+    Action, Change, Order, OrderKind, Outcome, Snapshot, TaskFact, Work,
+    decide::{act, next_attempt, record, refused, review_again},
+};
+use crate::api::phase::{EscalationReason, PhaseState, PhaseTaskState};
+
+/// Does what one order says, or says why not.
+pub(super) fn obey(s: &Snapshot, order: &Order) -> Outcome {
+    let (mut outcome, remark) = match &order.kind {
+        OrderKind::Approve(answers) => ignored(s, order).map_or_else(|| approve(s, order, answers), idle),
+        OrderKind::Reject => {
+            ignored(s, order).map_or_else(|| (send_back(s, order), format!("sent back by {}", order.user)), idle)
+        }
+        OrderKind::Retry(_) if s.state != PhaseState::Escalated => {
+            idle(format!("ignored: Retry is for Escalated phases, this one is {:?}", s.state))
+        }
+        OrderKind::Retry(_) if order.attempt != s.attempt => {
+            idle(format!("ignored: it speaks of attempt {}, this is attempt {}", order.attempt, s.attempt))
+        }
+        OrderKind::Retry(attempts) => (retry(s, order, *attempts), format!("retried by {}", order.user)),
+        OrderKind::Abort => match s.state {
+            PhaseState::Passed | PhaseState::Failed => idle(format!("ignored: the phase is {:?} already", s.state)),
+            // It may be merged already: git says so first, and `settle` uses the order.
+            PhaseState::Merging => return act(vec![Action::Claim]),
+            PhaseState::Pending
+            | PhaseState::Preparing
+            | PhaseState::Developing
+            | PhaseState::Reviewing
+            | PhaseState::Backoff
+            | PhaseState::AwaitingApproval
+            | PhaseState::Escalated => return Outcome { actions: vec![Action::StopTasks], changes: give_up(order) },
+        },
+        OrderKind::Pause => idle(format!("seen; by {}", order.user)),
+        OrderKind::Unsupported => idle("ignored: not implemented in this version".to_owned()),
+    };
+    outcome.changes.push(Change::Used { uid: order.uid.clone(), remark });
+    outcome
+}
+
+fn idle(remark: String) -> (Outcome, String) {
+    (Outcome::default(), remark)
+}
+
+/// The end that a person wants.
+pub(super) fn give_up(order: &Order) -> Vec<Change> {
+    let remark = format!("given up by {}", order.user);
+    vec![
+        Change::Note(order.note.clone()),
+        Change::Enter(PhaseState::Failed),
+        Change::Used { uid: order.uid.clone(), remark },
+    ]
+}
+
+/// Why an Approve or Reject does not speak of what is waited for, if so.
+fn ignored(s: &Snapshot, order: &Order) -> Option<String> {
+    if s.state != PhaseState::AwaitingApproval {
+        return Some(format!("ignored: the phase is {:?}, not AwaitingApproval", s.state));
+    }
+    let reviewed = s.review.as_ref().map(|review| review.commit.as_str());
+    if order.attempt != s.attempt || reviewed.is_none() || order.commit.as_deref() != reviewed {
+        return Some("ignored: it speaks of another attempt or commit than the one that was reviewed".to_owned());
+    }
+    None
+}
+
+fn approve(s: &Snapshot, order: &Order, answers: &[(String, bool)]) -> (Outcome, String) {
+    let unknown = |(name, _): &&(String, bool)| !s.person_criteria.contains(name);
+    let unknown: Vec<&str> = answers.iter().filter(unknown).map(|(name, _)| name.as_str()).collect();
+    if !unknown.is_empty() {
+        return idle(format!("ignored: no criterion that a person judges is named {}", unknown.join(", ")));
+    }
+    let unmet: Vec<&str> = answers.iter().filter(|(_, met)| !met).map(|(name, _)| name.as_str()).collect();
+    if !unmet.is_empty() {
+        return (send_back(s, order), format!("sent back by {}: not met: {}", order.user, unmet.join(", ")));
+    }
+    let open = |name: &&String| !answers.iter().any(|(answered, _)| answered == *name);
+    let missing: Vec<&str> = s.person_criteria.iter().filter(open).map(String::as_str).collect();
+    if !missing.is_empty() {
+        return idle(format!("ignored: no answer for {}", missing.join(", ")));
+    }
+    let commit = order.commit.clone().unwrap_or_default();
+    let approved = Change::Approved { uid: order.uid.clone(), user: order.user.clone(), commit };
+    (record(vec![approved, Change::Enter(PhaseState::Merging)]), format!("approved by {}", order.user))
+}
+
+fn send_back(s: &Snapshot, order: &Order) -> Outcome {
+    let why = if order.note.is_empty() { format!("refused by {}", order.user) } else { order.note.clone() };
+    let mut outcome = refused(s, &why);
+    outcome.changes.insert(0, Change::Note(why));
+    outcome
+}
+
+/// Where a Retry leads depends on where the phase stood, and for a review on what was wrong with it.
+/// Work that is submitted or still going on is kept.
+fn retry(s: &Snapshot, order: &Order, attempts: u32) -> Outcome {
+    let (reason, from) = s.escalation.unwrap_or((EscalationReason::AttemptsExhausted, PhaseState::Reviewing));
+    let mut changes = vec![Change::RestartClock];
+    if !order.note.is_empty() {
+        changes.push(Change::Note(order.note.clone()));
+    }
+    changes.extend(match from {
+        // There is no release branch yet that a commit could go to.
+        PhaseState::Pending | PhaseState::Preparing => vec![Change::Enter(PhaseState::Preparing)],
+        PhaseState::Developing => develop_on(s, order.commit.as_ref()),
+        PhaseState::Merging if order.commit.is_none() => vec![Change::Enter(PhaseState::Merging)],
+        PhaseState::Reviewing if order.commit.is_none() && only_review_failed(reason) => review_again().changes,
+        PhaseState::Reviewing
+        | PhaseState::Backoff
+        | PhaseState::AwaitingApproval
+        | PhaseState::Merging
+        | PhaseState::Passed
+        | PhaseState::Escalated
+        | PhaseState::Failed => further_attempt(s, order, attempts),
+    });
+    record(changes)
+}
+
+/// Whether the review could not be done, rather than the code was found wanting.
+fn only_review_failed(reason: EscalationReason) -> bool {
+    match reason {
+        EscalationReason::Inconclusive
+        | EscalationReason::PhaseTimeout
+        | EscalationReason::TagTaken
+        | EscalationReason::TaskFailed
+        | EscalationReason::Conflict => true,
+        EscalationReason::AttemptsExhausted
+        | EscalationReason::NoProgress
+        | EscalationReason::Gamed
+        | EscalationReason::BudgetExceeded => false,
+    }
+}
+
+/// What failed is handed out anew, or is what the person pushed. No attempt is spent: nothing was judged.
+fn develop_on(s: &Snapshot, pushed: Option<&String>) -> Vec<Change> {
+    let unfinished = |task: &&TaskFact| match (task.state, &task.work) {
+        (PhaseTaskState::Failed, _) | (PhaseTaskState::Working, Work::Failed { .. } | Work::Missing) => true,
+        (PhaseTaskState::Working, Work::Active | Work::Submitted)
+        | (PhaseTaskState::Waiting | PhaseTaskState::Integrated, _) => false,
+    };
+    let stopped: Vec<&TaskFact> = s.tasks.iter().filter(unfinished).collect();
+    let change = |task: &TaskFact| match pushed {
+        Some(commit) => Change::TaskPushed { task: task.name.clone(), commit: commit.clone() },
+        None => Change::TaskAnew { task: task.name.clone(), why: String::new() },
+    };
+    let mut changes: Vec<Change> = stopped.iter().map(|task| change(task)).collect();
+    if changes.is_empty() && pushed.is_some() {
+        // Nothing failed: the person's commit stands for all that is not in yet.
+        let open = |task: &&TaskFact| task.state != PhaseTaskState::Integrated;
+        changes.extend(s.tasks.iter().filter(open).map(change));
+    }
+    changes.push(Change::Enter(PhaseState::Developing));
+    changes
+}
+
+fn further_attempt(s: &Snapshot, order: &Order, attempts: u32) -> Vec<Change> {
+    let mut changes = vec![Change::Grant(grant(s, attempts))];
+    changes.extend(next_attempt(order.commit.clone()).changes);
+    changes
+}
+
+/// Attempts to grant: as many as asked for, beyond those that are left.
+fn grant(s: &Snapshot, attempts: u32) -> u32 {
+    s.attempt.saturating_add(attempts.max(1)).saturating_sub(s.limit)
+}

@@ -1,0 +1,73 @@
+//! Which tasks a phase has, and what its children are called. Names come from the record alone, so
+//! that a redo after a crash finds its own work.
+
+use crate::api::phase::{PhaseState, PhaseStatus, PhaseTaskState, PhaseTaskStatus};
+
+/// Name of the task that mends findings.
+pub const REWORK: &str = "rework";
+/// Tasks that the API holds.
+const MAX_TASKS: usize = 64;
+
+/// The tasks as they should be, given the names in the spec: recorded ones go on, new ones are
+/// added, and those that left the spec are dropped unless they are at work. Only while a task can
+/// still be added: later the list stays as it is.
+pub fn planned(status: &PhaseStatus, spec: &[String]) -> Vec<PhaseTaskStatus> {
+    if status.attempt == 0 || !takes_tasks(status.state) {
+        return status.tasks.clone();
+    }
+    let stays = |task: &&PhaseTaskStatus| {
+        task.name == REWORK || task.state == PhaseTaskState::Working || spec.contains(&task.name)
+    };
+    let mut tasks: Vec<PhaseTaskStatus> = status.tasks.iter().filter(stays).cloned().collect();
+    for name in spec {
+        if tasks.iter().all(|task| &task.name != name) {
+            tasks.push(waiting(name));
+        }
+    }
+    // Those that do not fit follow as soon as others are done: none is forgotten.
+    tasks.truncate(MAX_TASKS);
+    tasks
+}
+
+fn takes_tasks(state: PhaseState) -> bool {
+    match state {
+        PhaseState::Developing | PhaseState::Reviewing | PhaseState::AwaitingApproval => true,
+        PhaseState::Pending
+        | PhaseState::Preparing
+        | PhaseState::Backoff
+        | PhaseState::Merging
+        | PhaseState::Passed
+        | PhaseState::Escalated
+        | PhaseState::Failed => false,
+    }
+}
+
+/// The tasks of the next attempt: what is integrated stays in, and one rework mends the findings.
+pub(super) fn of_next_attempt(status: &PhaseStatus, pushed: Option<&str>) -> Vec<PhaseTaskStatus> {
+    let stays = |task: &&PhaseTaskStatus| task.name != REWORK && task.state == PhaseTaskState::Integrated;
+    let mut tasks: Vec<PhaseTaskStatus> = status.tasks.iter().filter(stays).cloned().collect();
+    match pushed {
+        Some(commit) => tasks.push(PhaseTaskStatus {
+            state: PhaseTaskState::Working,
+            submitted: Some(commit.to_owned()),
+            ..waiting(REWORK)
+        }),
+        None if status.attempt == 0 => {}
+        None => tasks.push(waiting(REWORK)),
+    }
+    tasks
+}
+
+fn waiting(name: &str) -> PhaseTaskStatus {
+    PhaseTaskStatus { name: name.to_owned(), ..PhaseTaskStatus::default() }
+}
+
+/// Name of the AgentTask of a task: `{phase}-{task}-{attempt}-{dispatch}`.
+pub fn agent_task_name(phase: &str, task: &str, attempt: i32, dispatch: i32) -> String {
+    format!("{phase}-{task}-{attempt}-{dispatch}")
+}
+
+/// Name of the AgentTask of a check: `{phase}-r{attempt}-{number}-{check}`, beside its ReviewResult.
+pub fn check_task_name(phase: &str, attempt: i32, number: i32, check: &str) -> String {
+    format!("{phase}-r{attempt}-{number}-{check}")
+}

@@ -1,0 +1,195 @@
+//! Pending, Preparing and Developing.
+
+use rstest::rstest;
+
+use super::bench::{Bench, claimed, failed, integrate, is_in, row};
+use crate::{
+    api::{
+        agent_task::FailureClass,
+        phase::{BlockedReason, EscalationReason, PhaseState, PhaseTaskState},
+    },
+    machine::phase::{Action, Answer, Work},
+};
+
+type Answers = Vec<(Action, Answer)>;
+
+fn preparing() -> Bench {
+    let mut bench = Bench::new();
+    bench.step(&[]);
+    bench
+}
+
+fn claim(answer: Answer) -> Answers {
+    vec![(Action::Claim, answer)]
+}
+
+fn adopted() -> Answer {
+    Answer::Adopted { commit: "m0".into(), tag: "phase-1-v1".into() }
+}
+
+#[rstest]
+#[case::a_phase_that_nothing_stands_against_starts(
+    Bench::new(), vec![], &["RestartClock", "Enter(Preparing)"], PhaseState::Preparing, &["Claim"]
+)]
+#[case::a_blocked_phase_waits(
+    Bench::new().with(|w| w.blocked = vec![BlockedReason::DependencyNotPassed]), vec![], &[], PhaseState::Pending, &[]
+)]
+#[case::a_claim_begins_the_first_attempt(
+    preparing(), claim(claimed()),
+    &["Claim", "Release(c0)", "BeginAttempt()", "Enter(Developing)"], PhaseState::Developing, &["EnsureTask(a)", "EnsureTask(b)"]
+)]
+#[case::a_phase_that_was_merged_before_is_adopted(
+    preparing(), claim(adopted()), &["Claim", "Merged(m0)", "Enter(Passed)"], PhaseState::Passed, &[]
+)]
+#[case::a_taken_number_is_named_and_asked_for_again_when_woken(
+    preparing(), claim(Answer::NumberTaken("held by q".into())), &["Claim", "Blocked(NumberTaken)"], PhaseState::Preparing, &["Claim"]
+)]
+#[case::a_number_that_is_still_taken_is_not_asked_for_again(
+    preparing().with(|w| w.claim_refused = true), vec![], &[], PhaseState::Preparing, &[]
+)]
+#[case::a_taken_tag_asks_a_person(
+    preparing(), claim(Answer::TagTaken("phase-1-v1".into())), &["Claim", "Escalate(TagTaken)"], PhaseState::Escalated, &[]
+)]
+#[case::a_phase_that_waits_is_a_fixed_point(
+    Bench::new().with(|w| w.blocked = vec![BlockedReason::DependencyNotPassed]).settled(), vec![], &[], PhaseState::Pending, &[]
+)]
+fn a_phase_starts(
+    #[case] bench: Bench,
+    #[case] answers: Answers,
+    #[case] told: &[&str],
+    #[case] then: PhaseState,
+    #[case] next: &[&str],
+) {
+    row(bench, &answers, told, then, next);
+}
+
+#[rstest]
+#[case::ready_tasks_are_handed_out(
+    Bench::developing(), vec![],
+    &["EnsureTask(a)", "EnsureTask(b)", "TaskWorking(a)", "TaskWorking(b)"],
+    PhaseState::Developing, &["EnsureTask(a)", "EnsureTask(b)"]
+)]
+#[case::a_task_waits_for_those_it_depends_on(
+    Bench::developing().with(|w| { w.depends_on.insert("b".into(), vec!["a".into()]); }).see("p-a-1-1", Work::Active), vec![],
+    &["EnsureTask(a)", "TaskWorking(a)"], PhaseState::Developing, &[]
+)]
+#[case::no_more_tasks_than_agreed_work_at_once(
+    Bench::developing().with(|w| w.parallelism = 1).see("p-a-1-1", Work::Active), vec![],
+    &["EnsureTask(a)", "TaskWorking(a)"], PhaseState::Developing, &[]
+)]
+#[case::a_deleted_agent_task_is_made_again_under_its_name_and_counted_once(
+    Bench::working().with(|w| { w.tasks.remove("p-a-1-1"); }), vec![],
+    &["EnsureTask(a)"], PhaseState::Developing, &["EnsureTask(a)"]
+)]
+#[case::a_submission_is_integrated_at_once(
+    Bench::working().see("p-a-1-1", Work::Submitted), vec![(integrate("a"), is_in("a"))],
+    &["Integrate(a)", "TaskIntegrated(a)", "Release(i-a)"], PhaseState::Developing, &[]
+)]
+#[case::a_conflict_hands_the_task_out_anew(
+    Bench::working().see("p-a-1-1", Work::Submitted), vec![(integrate("a"), Answer::Conflict(vec!["x.py".into()]))],
+    &["Integrate(a)", "TaskAnew(a)"], PhaseState::Developing, &["EnsureTask(a)"]
+)]
+#[case::a_conflict_that_does_not_go_away_asks_a_person(
+    Bench::working().with(|w| w.max_dispatches = 1).see("p-a-1-1", Work::Submitted),
+    vec![(integrate("a"), Answer::Conflict(vec!["x.py".into()]))],
+    &["Integrate(a)", "TaskFailed(a)", "Escalate(Conflict)"], PhaseState::Escalated, &[]
+)]
+#[case::two_conflicts_in_one_step_are_one_escalation(
+    Bench::working().with(|w| w.max_dispatches = 1).see("p-a-1-1", Work::Submitted).see("p-b-1-1", Work::Submitted),
+    vec![(integrate("a"), Answer::Conflict(vec![])), (integrate("b"), Answer::Conflict(vec![]))],
+    &["Integrate(a)", "Integrate(b)", "TaskFailed(a)", "Escalate(Conflict)", "TaskFailed(b)", "Escalate(Conflict)"],
+    PhaseState::Escalated, &[]
+)]
+#[case::a_release_branch_that_moved_is_recorded_and_tried_again(
+    Bench::working().see("p-a-1-1", Work::Submitted), vec![(integrate("a"), Answer::Stale { head: "c9".into() })],
+    &["Integrate(a)", "Release(c9)"], PhaseState::Developing, &["Integrate(a)"]
+)]
+#[case::a_task_without_runs_left_asks_a_person(
+    Bench::working().see("p-a-1-1", failed(FailureClass::AgentError)), vec![],
+    &["TaskFailed(a)", "Escalate(TaskFailed)"], PhaseState::Escalated, &[]
+)]
+#[case::a_spent_budget_says_so(
+    Bench::working().see("p-a-1-1", failed(FailureClass::BudgetExceeded)), vec![],
+    &["TaskFailed(a)", "Escalate(BudgetExceeded)"], PhaseState::Escalated, &[]
+)]
+#[case::all_in_leads_to_the_review(
+    { let mut bench = Bench::working().see("p-a-1-1", Work::Submitted).see("p-b-1-1", Work::Submitted);
+      bench.step(&[(integrate("a"), is_in("a")), (integrate("b"), is_in("b"))]); bench }, vec![],
+    &["DropReview", "Enter(Reviewing)"], PhaseState::Reviewing, &["IntegrateBase"]
+)]
+#[case::tasks_at_work_are_a_fixed_point(Bench::working().settled(), vec![], &[], PhaseState::Developing, &[])]
+fn tasks_are_developed(
+    #[case] bench: Bench,
+    #[case] answers: Answers,
+    #[case] told: &[&str],
+    #[case] then: PhaseState,
+    #[case] next: &[&str],
+) {
+    row(bench, &answers, told, then, next);
+}
+
+#[test]
+fn the_first_of_two_escalations_says_where_the_phase_stood() {
+    let mut bench =
+        Bench::working().with(|w| w.max_dispatches = 1).see("p-a-1-1", Work::Submitted).see("p-b-1-1", Work::Submitted);
+    bench.step(&[(integrate("a"), Answer::Conflict(vec![])), (integrate("b"), Answer::Conflict(vec![]))]);
+    assert_eq!(bench.status.escalation.unwrap().from, PhaseState::Developing);
+}
+
+#[test]
+fn a_task_that_is_handed_out_anew_gets_a_name_of_its_own() {
+    let mut bench = Bench::working().see("p-a-1-1", Work::Submitted);
+    bench.step(&[(integrate("a"), Answer::Conflict(vec!["x.py".into()]))]);
+    assert_eq!((bench.task("a").state, &*bench.task("a").agent_task), (PhaseTaskState::Waiting, ""));
+    assert!(bench.task("a").message.contains("x.py"));
+    bench.step(&[]);
+    assert_eq!((bench.task("a").dispatch, &*bench.task("a").agent_task), (2, "p-a-1-2"));
+}
+
+#[test]
+fn a_crash_between_making_an_agent_task_and_recording_it_makes_it_once() {
+    // The AgentTask is there, the record says that the task still waits.
+    let before = Bench::developing();
+    let mut after = before.clone().see("p-a-1-1", Work::Active).see("p-b-1-1", Work::Active);
+    assert_eq!(before.next(), after.next());
+    after.step(&[]);
+    assert_eq!((after.task("a").dispatch, &*after.task("a").agent_task), (1, "p-a-1-1"));
+    assert_eq!(after.next(), [""; 0]);
+}
+
+#[test]
+fn a_task_added_to_the_spec_is_done_too() {
+    let mut bench = Bench::working().with(|w| w.spec_tasks.push("c".into()));
+    bench.step(&[]);
+    assert_eq!((bench.task("c").state, &*bench.task("c").agent_task), (PhaseTaskState::Working, "p-c-1-1"));
+}
+
+#[test]
+fn a_task_removed_before_it_started_is_dropped_and_one_at_work_goes_on() {
+    let mut bench = Bench::developing().with(|w| w.parallelism = 1).see("p-a-1-1", Work::Active);
+    bench.step(&[]);
+    let mut bench = bench.with(|w| w.spec_tasks = vec!["c".into()]);
+    bench.step(&[]);
+    let names: Vec<&str> = bench.status.tasks.iter().map(|task| task.name.as_str()).collect();
+    assert_eq!(names, ["a", "c"]);
+    assert_eq!(bench.status.summary.tasks, "0/1");
+}
+
+#[rstest]
+#[case::while_it_is_reviewed(Bench::reviewing(), &["StopTasks", "DropReview", "Enter(Developing)"])]
+#[case::while_an_approval_is_open(Bench::awaiting(), &["DropReview", "Enter(Developing)"])]
+fn a_task_added_later_is_done_before_anything_is_merged(#[case] bench: Bench, #[case] told: &[&str]) {
+    let bench = bench.with(|w| w.spec_tasks.push("c".into()));
+    let bench = row(bench, &[], told, PhaseState::Developing, &["EnsureTask(c)"]);
+    assert_eq!(bench.status.summary.tasks, "2/3");
+}
+
+#[test]
+fn an_idle_rework_is_no_progress_and_not_a_failed_task() {
+    let mut bench = Bench::backoff().with(|w| w.backoff_over = true);
+    bench.step(&[]);
+    bench.step(&[]);
+    let mut bench = bench.see("p-rework-2-1", failed(FailureClass::NoChange));
+    bench.step(&[]);
+    assert_eq!(bench.reason(), Some(EscalationReason::NoProgress));
+}

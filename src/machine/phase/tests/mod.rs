@@ -1,0 +1,8 @@
+//! Tables of the phase machine, one per state of design §5: a situation, what is done, where it
+//! leads, and what deciding again makes of it.
+
+mod attempts;
+mod bench;
+mod developing;
+mod orders;
+mod reviewing;
