@@ -10,3 +10,4 @@ mod policies;
 mod roles;
 #[path = "../support/mod.rs"]
 mod support;
+mod tasks;

@@ -37,6 +37,10 @@ fn keep(record: Record, wake: Option<Duration>) -> Outcome {
 }
 
 fn pending(s: &Snapshot) -> Outcome {
+    // From a pod that was given up too early: its branch is closed, and the work is there.
+    if s.submitted && submits(s.role) {
+        return ending::succeeded(s, &s.record, "submitted");
+    }
     let not_before = s.record.not_before.as_ref();
     if let Some(wait) = not_before.and_then(|moment| left(s.now, moment.0)) {
         return keep(s.record.clone(), Some(wait));

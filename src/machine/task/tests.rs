@@ -172,6 +172,9 @@ fn assert_settled(s: &Snapshot) {
     "Starting run 2 spent 1 infra 0 AgentError | create 2 | 10 s | waits for its pod")]
 #[case::a_job_of_a_run_that_is_not_live_is_deleted(started(Role::Developer).with(|s| s.strays = vec!["job-0".into()]),
     "Starting run 1 spent 0 infra 0 | delete job-0 | - | waits for its pod: the quota of the namespace may be exhausted, or admission refuses the pod; see kubectl describe job job-1")]
+#[case::a_late_submission_of_a_run_that_was_given_up_counts(
+    new(Role::Developer).with(|s| { s.record = Record { run: 1, infra_runs: 1, failure_class: Some(FailureClass::Infra), not_before: Some(Time(ago(-7))), ..Record::default() }; s.submitted = true; }),
+    "Succeeded run 1 spent 0 infra 1 |  | - | submitted")]
 #[case::a_finished_task_stays_finished(new(Role::Check).with(|s| { s.record.state = TaskState::Succeeded; s.record.run = 1; }),
     "Succeeded run 1 spent 0 infra 0 |  | - | ")]
 fn a_task_that_is_not_at_work(#[case] s: Snapshot, #[case] expected: &str) {
