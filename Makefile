@@ -17,9 +17,10 @@ help: ## This list
 fmt: ## Format the code
 	cargo fmt --all
 
-lint: ## Formatting and lints, as CI wants them
+lint: ## Formatting and lints, as CI wants them (needs shellcheck)
 	cargo fmt --all --check
 	cargo clippy --locked --all-targets -- -D warnings
+	shellcheck -x -P SCRIPTDIR -P e2e .ci/run e2e/cluster e2e/image e2e/demo e2e/run e2e/cluster.d/*.sh
 
 test: ## Every test that needs no container runtime; a real API server included (built the first time)
 	cargo test --locked -- --include-ignored
