@@ -96,7 +96,7 @@ async fn record(task: &AgentTask, s: &Snapshot, outcome: Outcome, context: &Cont
 /// A lost Event loses nothing: what it says is in the status too.
 async fn publish(task: &AgentTask, note: Note, context: &Context) {
     let event = Event {
-        type_: if note.warning { EventType::Warning } else { EventType::Normal },
+        type_: EventType::Warning,
         reason: note.reason,
         note: Some(cut(note.message)),
         action: "Reconcile".to_owned(),

@@ -67,7 +67,6 @@ fn pending(s: &Snapshot) -> Outcome {
 const WAITS_FOR_POD: &str = "waits for its pod";
 const PREPARES: &str = "its pod is being prepared";
 const AT_WORK: &str = "at work";
-const DELIVERS: &str = "its work has ended and is being delivered";
 
 /// A run is under way.
 fn live(s: &Snapshot) -> Outcome {
@@ -127,15 +126,13 @@ fn with_pod(s: &Snapshot, pod: &PodFact) -> Outcome {
     let record = Record { blocked_since: None, ..record };
     match &pod.main {
         MainFact::Waiting => starting(s, record, pod, wake),
-        MainFact::Running => keep(running(record, AT_WORK), wake),
-        MainFact::Exited(_) | MainFact::OutOfMemory(_) | MainFact::NotStarted(_) | MainFact::Unknown => {
-            keep(running(record, DELIVERS), wake)
-        }
+        // Also while an ended run delivers: that takes moments, and a write of its own would say little.
+        MainFact::Running
+        | MainFact::Exited(_)
+        | MainFact::OutOfMemory(_)
+        | MainFact::NotStarted(_)
+        | MainFact::Unknown => keep(Record { state: TaskState::Running, message: AT_WORK.to_owned(), ..record }, wake),
     }
-}
-
-fn running(record: Record, message: &str) -> Record {
-    Record { state: TaskState::Running, message: message.to_owned(), ..record }
 }
 
 /// Whether a pod that is being deleted should have been gone long ago, and when to look again.

@@ -112,9 +112,9 @@ fn conclude(s: &Snapshot, record: &Record, work: Work) -> Outcome {
 /// The task ends with what was asked for.
 pub(super) fn succeeded(s: &Snapshot, record: &Record, message: &str) -> Outcome {
     let record = Record { failure_class: None, ..record.clone() };
-    let reason = record.outcome.map_or("Succeeded".to_owned(), |outcome| format!("Check{outcome:?}"));
-    let warning = record.outcome.is_some_and(|outcome| outcome != CheckOutcome::Passed);
-    end(s, record, TaskState::Succeeded, message, Note { warning, reason, message: cut(message) })
+    let bad = record.outcome.filter(|outcome| *outcome != CheckOutcome::Passed);
+    let note = bad.map(|outcome| Note { reason: format!("Check{outcome:?}"), message: cut(message) });
+    end(s, record, TaskState::Succeeded, message, note)
 }
 
 /// A run failed for a reason of its own.
@@ -185,18 +185,18 @@ fn again(s: &Snapshot, record: Record, class: FailureClass, failures: i32, why: 
         blocked_since: None,
         ..record
     };
-    let note = Note { warning: true, reason: format!("{class:?}"), message };
+    let note = Note { reason: format!("{class:?}"), message };
     Outcome { actions: Vec::new(), record, wake: Some(wait), note: Some(note) }
 }
 
 /// The task ends without what was asked for.
 fn give_up(s: &Snapshot, record: Record, class: FailureClass, why: &str) -> Outcome {
     let message = cut(&format!("{class:?}: {why}"));
-    let note = Note { warning: true, reason: "Failed".to_owned(), message: message.clone() };
-    end(s, record, TaskState::Failed, &message, note)
+    let note = Note { reason: "Failed".to_owned(), message: message.clone() };
+    end(s, record, TaskState::Failed, &message, Some(note))
 }
 
-fn end(s: &Snapshot, record: Record, state: TaskState, message: &str, note: Note) -> Outcome {
+fn end(s: &Snapshot, record: Record, state: TaskState, message: &str, note: Option<Note>) -> Outcome {
     let record = Record {
         state,
         message: cut(message),
@@ -206,7 +206,7 @@ fn end(s: &Snapshot, record: Record, state: TaskState, message: &str, note: Note
         ..record
     };
     let wake = s.job.as_ref().filter(|job| !job.finished && !job.deleting).map(|_| super::AFTERMATH);
-    Outcome { actions: Vec::new(), record, wake, note: Some(note) }
+    Outcome { actions: Vec::new(), record, wake, note }
 }
 
 fn delete_job(s: &Snapshot, mut outcome: Outcome) -> Outcome {

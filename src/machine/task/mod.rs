@@ -212,7 +212,7 @@ pub struct Outcome {
     pub record: Record,
     /// Look again after this long, even if nothing happens.
     pub wake: Option<Duration>,
-    /// What is worth an Event, once the record is written.
+    /// What went wrong and is worth an Event, once the record is written.
     pub note: Option<Note>,
 }
 
@@ -231,11 +231,9 @@ pub enum Action {
     },
 }
 
-/// Something worth an Event.
+/// Something that went wrong and is worth an Event. What goes well is in the status alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Note {
-    /// Whether it is a warning.
-    pub warning: bool,
     /// In one word.
     pub reason: String,
     /// In a sentence.

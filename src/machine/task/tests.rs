@@ -217,7 +217,7 @@ fn a_task_that_is_not_at_work(#[case] s: Snapshot, #[case] expected: &str) {
     "Pending run 1 spent 0 infra 1 Infra | delete job-1 | 4 s | run 1 ended (Infra): its node does not answer: the pod was deleted and does not end")]
 #[case::work_that_ended_waits_for_its_delivery(
     working(Role::Developer, pod(MainFact::Exited(0))),
-    "Running run 1 spent 0 infra 0 |  | - | its work has ended and is being delivered"
+    "Running run 1 spent 0 infra 0 |  | - | at work"
 )]
 #[case::a_run_at_work_changes_nothing(
     working(Role::Developer, pod(MainFact::Running)),
@@ -410,6 +410,18 @@ fn an_agent_that_works_on_after_its_submission(#[case] since: i64, #[case] expec
     });
     assert_eq!(summary(&decide(&s)), expected);
     assert_settled(&s);
+}
+
+#[test]
+fn only_what_goes_wrong_is_an_event() {
+    let note = |role, code| {
+        let delivery = Some(delivered(Some("c")));
+        decide(&working(role, ended(MainFact::Exited(code))).with(|s| s.delivery = delivery)).note
+    };
+    assert_eq!(note(Role::Developer, 0), None);
+    assert_eq!(note(Role::Check, 0), None);
+    assert_eq!(note(Role::Developer, 1).map(|note| note.reason).as_deref(), Some("AgentError"));
+    assert_eq!(note(Role::Check, 1).map(|note| note.reason).as_deref(), Some("CheckFailed"));
 }
 
 #[test]
