@@ -24,7 +24,7 @@ async fn a_value_that_means_nothing_is_refused() {
         ("--set image.digest=latest", "/image/digest"),
     ] {
         let said = render(&server, flags);
-        assert!(said.contains(words), "{flags}: {:.600}", said);
+        assert!(said.contains(words), "{flags}: {said:.600}");
     }
 }
 
