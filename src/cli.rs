@@ -4,7 +4,7 @@ use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 
-use crate::{api, controller, git, plugin, telemetry};
+use crate::{api, controller, git, plugin, runner, telemetry};
 
 /// Delivers software in gated phases: agents work in Jobs, evidence is scored, only what passes is merged.
 #[derive(Debug, Parser)]
@@ -27,6 +27,11 @@ enum Command {
     Operator(controller::config::OperatorConfig),
     /// Run the git service: repositories over smart HTTP, typed operations for the operator.
     Git(git::server::GitArgs),
+    /// Run one part of a task pod.
+    #[command(subcommand)]
+    Runner(runner::RunnerCommand),
+    /// A scripted agent: apply the patch that was written for the task, and submit it.
+    Replay(runner::replay::ReplayArgs),
 }
 
 /// Why the program ended badly.
@@ -42,6 +47,8 @@ enum Error {
     Operator(#[from] controller::operator::OperatorError),
     #[error(transparent)]
     Git(#[from] git::server::ServeError),
+    #[error(transparent)]
+    Replay(#[from] runner::replay::ReplayError),
 }
 
 /// Parses the arguments and runs what they ask for.
@@ -51,7 +58,7 @@ pub fn run() -> ExitCode {
     }
     let cli = Cli::parse();
     match dispatch(cli.command) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             tracing::error!(%error, "ended");
             report(&error);
@@ -65,12 +72,15 @@ fn report(error: &Error) {
     eprintln!("phasegate: {error}");
 }
 
-fn dispatch(command: Command) -> Result<(), Error> {
+fn dispatch(command: Command) -> Result<ExitCode, Error> {
     match command {
-        Command::Crds { output } => write_crds(&output),
-        Command::Operator(config) => serve(controller::operator::run(config)),
-        Command::Git(args) => serve(git::server::serve(args)),
+        Command::Crds { output } => write_crds(&output)?,
+        Command::Operator(config) => serve(controller::operator::run(config))?,
+        Command::Git(args) => serve(git::server::serve(args))?,
+        Command::Replay(args) => serve(runner::replay::run(args))?,
+        Command::Runner(command) => return Ok(runner::run(command)),
     }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Runs a part that stays until it is told to end.

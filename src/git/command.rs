@@ -173,6 +173,11 @@ impl Git {
     pub(crate) fn new(dir: &Path, name: &str) -> Self {
         let mut command = bare_command("git", &[]);
         command.arg(name).env("GIT_DIR", dir).current_dir("/");
+        Self::of(command, name)
+    }
+
+    /// A command that was put together elsewhere, named in errors.
+    pub(crate) fn of(command: Command, name: &str) -> Self {
         Self { command, name: name.to_owned(), input: Vec::new(), limit: MAX_STDOUT, timeout: COMMAND_TIMEOUT }
     }
 
@@ -203,6 +208,12 @@ impl Git {
     /// Most bytes of answer; the process is ended at the first byte beyond.
     pub(crate) fn limit(mut self, limit: usize) -> Self {
         self.limit = limit;
+        self
+    }
+
+    /// Longest time it may take.
+    pub(crate) fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
         self
     }
 

@@ -2,7 +2,7 @@
 
 pub mod auth;
 pub mod client;
-mod command;
+pub(crate) mod command;
 pub mod flow;
 mod hook;
 mod http_backend;

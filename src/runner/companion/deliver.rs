@@ -1,0 +1,132 @@
+//! The end of a run: what the main container did, reported until the operator has it.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::{
+    super::{
+        client::CallError,
+        protocol::{DeliveryReport, MAX_TEXT, cut},
+        snapshot,
+        step::{OUTPUT, RECORD},
+    },
+    Companion, evidence, output,
+};
+use crate::api::agent_task::Role;
+
+/// Longest time for the logs, when everything else is done.
+const LOGS: Duration = Duration::from_secs(6);
+/// Largest report that is kept with the logs.
+const MAX_KEPT: usize = 8 << 20;
+/// Time kept for the report to the operator, whatever the push does.
+const REPORT: Duration = Duration::from_secs(12);
+
+/// Delivers. An error means that the operator could not be told in time.
+pub(super) async fn deliver(companion: &Companion, deadline: Instant) -> Result<(), CallError> {
+    let out = &companion.places.out;
+    let record = output::record(out);
+    let tail = output::tail(out);
+    let mut delivery = DeliveryReport {
+        exit_code: record.as_ref().map(|record| record.exit_code),
+        timed_out: record.as_ref().is_some_and(|record| record.timed_out),
+        message: tail,
+        ..DeliveryReport::default()
+    };
+    match companion.assignment.role {
+        Role::Developer => {
+            let well = record.as_ref().is_some_and(|record| record.exit_code == 0);
+            work(companion, well, deadline, &mut delivery).await;
+        }
+        Role::Check => delivery.reports = reports(companion).await,
+        Role::Reviewer | Role::Sync => {}
+    }
+    delivery.message = cut(&delivery.message, MAX_TEXT);
+    companion.client.deliver(&delivery, deadline.saturating_duration_since(Instant::now())).await?;
+    tracing::info!(exit_code = delivery.exit_code, changed = delivery.changed, commit = delivery.commit, "delivered");
+    Ok(())
+}
+
+/// A developer's work tree: submitted before, submitted now, or saved.
+async fn work(companion: &Companion, well: bool, deadline: Instant, delivery: &mut DeliveryReport) {
+    // Waits for a submission that is under way.
+    let submitted = companion.submitted.lock().await;
+    if submitted.is_some() {
+        delivery.changed = true;
+        return;
+    }
+    let snapshot = match companion.snapshot().await {
+        Ok(snapshot) => snapshot,
+        Err(error) => {
+            // Not the same as no work: somebody has to read this.
+            delivery.changed = true;
+            return blame(delivery, &format!("failed to take the work tree: {error}"));
+        }
+    };
+    delivery.changed = snapshot.changed;
+    if !snapshot.changed {
+        return;
+    }
+    let left = (deadline - REPORT).saturating_duration_since(Instant::now()).max(Duration::from_secs(1));
+    if well {
+        match companion.push_branch(&snapshot.commit, left).await {
+            Ok(()) => delivery.commit = Some(snapshot.commit),
+            Err(error) => blame(delivery, &error.to_string()),
+        }
+        return;
+    }
+    let wip = companion.corner("wip");
+    match companion.repository.push(&[format!("{}:{wip}", snapshot.commit)], left).await {
+        Ok(()) => blame(delivery, &format!("the work tree is saved as {wip}")),
+        Err(error) => blame(delivery, &format!("failed to save the work tree as {wip}: {error}")),
+    }
+}
+
+/// Says it before the output, which may be long.
+fn blame(delivery: &mut DeliveryReport, words: &str) {
+    tracing::warn!("{words}");
+    let words = cut(words, 900);
+    delivery.message = if delivery.message.is_empty() { words } else { format!("{words}\n\n{}", delivery.message) };
+}
+
+async fn reports(companion: &Companion) -> Vec<crate::api::common::ReportFacts> {
+    read_evidence(companion).await.into_iter().map(|(facts, _)| facts).collect()
+}
+
+async fn read_evidence(companion: &Companion) -> Vec<(crate::api::common::ReportFacts, Vec<u8>)> {
+    let Some(check) = companion.assignment.check.clone() else { return Vec::new() };
+    let workspace = companion.places.workspace.clone();
+    let read = tokio::task::spawn_blocking(move || evidence::read(&workspace, &check.reports)).await;
+    // Without facts the operator counts each report as missing.
+    read.inspect_err(|error| tracing::error!(%error, "failed to read the reports")).unwrap_or_default()
+}
+
+/// Keeps output, record and reports as a commit of the task's own corner. Best effort: nothing depends on it.
+pub(super) async fn logs(companion: &Companion) {
+    let kept = tokio::time::timeout(LOGS, keep_logs(companion)).await;
+    match kept {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::warn!(error, "failed to keep the logs"),
+        Err(_) => tracing::warn!("keeping the logs took too long"),
+    }
+}
+
+async fn keep_logs(companion: &Companion) -> Result<(), String> {
+    let out = &companion.places.out;
+    let mut files = Vec::new();
+    files.extend(output::output(out).map(|bytes| (OUTPUT.to_owned(), bytes)));
+    let record = output::record(out).and_then(|record| serde_json::to_vec(&record).ok());
+    files.extend(record.map(|bytes| (RECORD.to_owned(), bytes)));
+    for (index, (facts, bytes)) in read_evidence(companion).await.into_iter().enumerate() {
+        if !bytes.is_empty() && bytes.len() <= MAX_KEPT {
+            files.push((format!("reports/{index}-{}", facts.path.replace('/', "-")), bytes));
+        }
+    }
+    if files.is_empty() {
+        return Ok(());
+    }
+    let reference = companion.corner("logs");
+    let made = snapshot::files(&companion.repository, &reference, &companion.authorship(), files).await;
+    made.map_err(|error| error.to_string())?;
+    companion.repository.push(&[format!("{reference}:{reference}")], LOGS).await.map_err(|error| error.to_string())
+}

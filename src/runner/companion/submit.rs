@@ -1,0 +1,79 @@
+//! The one way a commit is handed in: snapshot, push, report. The first of a run wins.
+
+use std::time::Duration;
+
+use super::{
+    super::{
+        client::CallError,
+        protocol::{MAX_TEXT, SubmissionReport, cut},
+        repository::TransferError,
+        snapshot::{Snapshot, SnapshotError, snapshot},
+    },
+    Companion,
+};
+use crate::api::agent_task::{FindingAnswer, FindingAnswerKind};
+
+/// Longest time of each part of a submission while the agent waits.
+const LONGEST: Duration = Duration::from_mins(1);
+
+/// Why nothing was submitted.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum SubmitError {
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotError),
+    #[error("failed to push the work: {0}")]
+    Push(#[from] TransferError),
+    #[error(transparent)]
+    Call(#[from] CallError),
+    #[error("the work tree is the same as at the start; do the work, then submit")]
+    Unchanged,
+    #[error("this task has no branch to submit to")]
+    NoBranch,
+}
+
+/// What was submitted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Submitted {
+    pub(super) commit: String,
+    /// It was submitted before; this call changed nothing.
+    pub(super) before: bool,
+}
+
+impl Companion {
+    /// Submits the work tree as it is.
+    pub(super) async fn submit(&self, summary: &str, answers: Vec<FindingAnswer>) -> Result<Submitted, SubmitError> {
+        let mut submitted = self.submitted.lock().await;
+        if let Some(first) = submitted.as_ref() {
+            return Ok(Submitted { commit: first.clone(), before: true });
+        }
+        let snapshot = self.snapshot().await?;
+        let disputed = |answer: &FindingAnswer| answer.answer == FindingAnswerKind::Disputed;
+        // A rework may consist of words alone: every finding is wrong.
+        if !snapshot.changed && (answers.is_empty() || !answers.iter().all(disputed)) {
+            return Err(SubmitError::Unchanged);
+        }
+        let pushed = self.push_branch(&snapshot.commit, LONGEST).await;
+        let report = SubmissionReport { commit: snapshot.commit.clone(), summary: cut(summary, MAX_TEXT), answers };
+        let counts = match pushed {
+            Ok(()) => self.client.submit(&report, LONGEST).await?,
+            // Closed by an earlier submission that this process does not remember: the operator does.
+            Err(error) => match self.client.submit(&report, LONGEST).await {
+                Ok(first) if first != snapshot.commit => first,
+                Ok(_) | Err(_) => return Err(error),
+            },
+        };
+        *submitted = Some(counts.clone());
+        tracing::info!(commit = counts, "submitted");
+        Ok(Submitted { before: counts != snapshot.commit, commit: counts })
+    }
+
+    pub(super) async fn snapshot(&self) -> Result<Snapshot, SnapshotError> {
+        snapshot(&self.repository, &self.places.workspace, &self.authorship(), self.limits).await
+    }
+
+    /// Pushes a commit to the task's branch.
+    pub(super) async fn push_branch(&self, commit: &str, longest: Duration) -> Result<(), SubmitError> {
+        let branch = self.assignment.branch.as_deref().ok_or(SubmitError::NoBranch)?;
+        Ok(self.repository.push(&[format!("{commit}:refs/heads/{branch}")], longest).await?)
+    }
+}

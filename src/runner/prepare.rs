@@ -1,0 +1,145 @@
+//! `prepare`: the init container. It waits until the operator knows this pod, brings the work tree to the start
+//! commit, copies our executable for the main container, and writes the brief (design §6).
+//!
+//! It leaves two repositories: ours, out of the agent's reach, and a plain one in the work tree for agents that like
+//! `git diff`. Ours never looks at the other.
+
+use std::{
+    io,
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use super::{
+    Places, PodArgs, brief,
+    client::{CallError, RunnerClient},
+    protocol::Assignment,
+    repository::{PodRepository, START, TransferError},
+};
+use crate::git::command::{CommandError, Git, bare_command};
+
+/// Longest wait for the operator, and again for the git service: within the pod's margin.
+const LONGEST: Duration = Duration::from_mins(5);
+/// Longest time of a checkout.
+const CHECKOUT: Duration = Duration::from_mins(5);
+/// File of the git volume with the assignment, for the companion.
+pub(super) const ASSIGNMENT: &str = "assignment.json";
+/// The work tree holds the bytes of the commit: no line ends, keywords, encodings or filters are applied, whatever
+/// `.gitattributes` says, in our repository or the agent's.
+const ATTRIBUTES: &str = "* -text -eol -ident -filter -working-tree-encoding\n";
+
+/// Why a pod cannot be prepared.
+#[derive(Debug, thiserror::Error)]
+pub enum PrepareError {
+    /// The operator.
+    #[error(transparent)]
+    Call(#[from] CallError),
+    /// The git service.
+    #[error("failed to fetch commit {commit}: {source}")]
+    Fetch {
+        /// What was asked for.
+        commit: String,
+        /// Why.
+        source: TransferError,
+    },
+    /// Git here.
+    #[error(transparent)]
+    Git(#[from] CommandError),
+    /// A volume.
+    #[error("failed to write {path}: {source}; the volume must be writable for user 65532 and have room")]
+    Write {
+        /// What.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A task of a role that works on code has no commit.
+    #[error("AgentTask {0} names no commit to start from; the operator must set spec.commit")]
+    NoCommit(String),
+}
+
+/// Prepares the pod.
+pub async fn prepare(args: &PodArgs, places: &Places) -> Result<(), PrepareError> {
+    let client = RunnerClient::new(args, &places.token)?;
+    let assignment = client.assignment(LONGEST).await?;
+    let commit = assignment.commit.clone().ok_or_else(|| PrepareError::NoCommit(assignment.agent_task.clone()))?;
+    copy_executable(&places.tools)?;
+    let repository = PodRepository::new(args, &places.git, &assignment.clone_path, &places.token);
+    repository.init().await?;
+    let fetched = repository.fetch_start(&commit, LONGEST).await;
+    fetched.map_err(|source| PrepareError::Fetch { commit: commit.clone(), source })?;
+    checkout(&repository, &places.workspace, &assignment, &commit).await?;
+    for (name, text) in brief::files(&assignment) {
+        write(&places.brief.join(name), text.as_bytes())?;
+    }
+    for (name, text) in brief::home_files() {
+        write(&places.home.join(name), text.as_bytes())?;
+    }
+    let known = serde_json::to_vec(&assignment).map_err(io::Error::from);
+    let file = places.git.join(ASSIGNMENT);
+    let known = known.map_err(|source| PrepareError::Write { path: file.clone(), source })?;
+    write(&file, &known)?;
+    tracing::info!(%commit, task = assignment.task, "prepared");
+    Ok(())
+}
+
+/// The running executable: the main container's image knows nothing of us.
+fn copy_executable(tools: &Path) -> Result<(), PrepareError> {
+    let target = tools.join("phasegate");
+    let unfinished = tools.join("phasegate.new");
+    let copied = std::env::current_exe()
+        .and_then(|ours| std::fs::copy(ours, &unfinished))
+        .and_then(|_| std::fs::set_permissions(&unfinished, std::fs::Permissions::from_mode(0o755)))
+        .and_then(|()| std::fs::rename(&unfinished, &target));
+    copied.map_err(|source| PrepareError::Write { path: target, source })
+}
+
+/// The work tree, with a repository of its own that nobody but the agent uses.
+async fn checkout(
+    repository: &PodRepository,
+    workspace: &Path,
+    assignment: &Assignment,
+    commit: &str,
+) -> Result<(), PrepareError> {
+    let write_error = |source| PrepareError::Write { path: workspace.to_owned(), source };
+    // The kubelet runs init containers again if it has lost the sandbox.
+    empty(workspace).map_err(write_error)?;
+    let branch = assignment.branch.as_deref().unwrap_or("work");
+    let source = repository.dir().to_string_lossy();
+    let refspec = format!("{START}:{START}");
+    let head = format!("refs/heads/{branch}");
+    let steps: [&[&str]; 4] = [
+        &["init", "--quiet", "--template=", "--initial-branch", branch],
+        &["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", &source, &refspec],
+        &["update-ref", &head, commit],
+        &["reset", "--quiet", "--hard"],
+    ];
+    for (index, step) in steps.into_iter().enumerate() {
+        let mut command = bare_command("git", &[("core.fsync", "none"), ("advice.detachedHead", "false")]);
+        command.args(step).env("GIT_ALLOW_PROTOCOL", "file").current_dir(workspace);
+        Git::of(command, step.first().unwrap_or(&"")).timeout(CHECKOUT).run().await?;
+        if index == 0 {
+            write(&workspace.join(".git/info/attributes"), ATTRIBUTES.as_bytes())?;
+        }
+    }
+    Ok(())
+}
+
+fn empty(folder: &Path) -> io::Result<()> {
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            std::fs::remove_dir_all(entry.path())?;
+        } else {
+            std::fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+fn write(path: &Path, bytes: &[u8]) -> Result<(), PrepareError> {
+    let folders = path.parent().map_or(Ok(()), std::fs::create_dir_all);
+    let written = folders.and_then(|()| std::fs::write(path, bytes));
+    written.map_err(|source| PrepareError::Write { path: path.to_owned(), source })
+}

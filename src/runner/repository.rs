@@ -1,0 +1,175 @@
+//! The pod's own git folder, and the way from it to the git service (design §6, "Who commits").
+//!
+//! The folder is out of the agent's reach and knows no work tree. The token is handed to git in its
+//! environment only, as a header for one address, so that it is on no disk and no command line.
+
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use tokio::{process::Command, time::Instant};
+
+use super::PodArgs;
+use crate::git::command::{CommandError, Git, bare_command};
+
+/// The reference of the commit the work tree starts from.
+pub(super) const START: &str = "refs/phasegate/start";
+/// Longest time of one transfer.
+const TRANSFER: Duration = Duration::from_mins(5);
+/// Longest pause between two tries.
+const MAX_PAUSE: Duration = Duration::from_secs(5);
+/// Nothing of the pod's volumes outlives the pod.
+const CONFIG: &[(&str, &str)] = &[
+    ("core.fsync", "none"),
+    ("core.hooksPath", "/dev/null"),
+    ("core.fsmonitor", "false"),
+    ("gc.auto", "0"),
+    ("maintenance.auto", "false"),
+    ("protocol.version", "2"),
+    ("http.followRedirects", "false"),
+    ("credential.helper", ""),
+];
+
+/// Why something could not be fetched or pushed.
+#[derive(Debug, thiserror::Error)]
+pub enum TransferError {
+    /// The pod's token cannot be read.
+    #[error("failed to read the pod's token from {path}: {source}")]
+    Token {
+        /// Where it should be.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Git said no, or could not ask.
+    #[error(transparent)]
+    Git(#[from] CommandError),
+}
+
+/// A bare repository of this pod.
+#[derive(Debug, Clone)]
+pub struct PodRepository {
+    dir: PathBuf,
+    url: String,
+    user: String,
+    token: PathBuf,
+}
+
+impl PodRepository {
+    /// The repository below the git volume `folder`; `clone_path` as the assignment has it.
+    pub fn new(args: &PodArgs, folder: &Path, clone_path: &str, token: &Path) -> Self {
+        Self {
+            dir: folder.join("repository.git"),
+            url: format!("{}/{}", args.git_url.trim_end_matches('/'), clone_path.trim_start_matches('/')),
+            user: args.task.clone(),
+            token: token.to_owned(),
+        }
+    }
+
+    /// Its folder.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// A git command here, with nothing of the environment and no protocol.
+    pub(super) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = bare_command("git", CONFIG);
+        command.args(arguments).env("GIT_DIR", &self.dir).env("GIT_ALLOW_PROTOCOL", "none").current_dir("/");
+        command
+    }
+
+    /// The same, to be run to its end. The first argument names it in errors.
+    pub(super) fn git(&self, arguments: &[&str]) -> Git {
+        Git::of(self.command(arguments), arguments.first().unwrap_or(&""))
+    }
+
+    /// Makes it, empty. What is there from an earlier try is removed.
+    pub async fn init(&self) -> Result<(), CommandError> {
+        if self.dir.exists() {
+            let _ = tokio::fs::remove_dir_all(&self.dir).await;
+        }
+        let dir = self.dir.to_string_lossy().into_owned();
+        self.git(&["init", "--quiet", "--bare", "--template=", &dir]).run().await?;
+        Ok(())
+    }
+
+    /// Fetches one commit and its history to [`START`].
+    pub async fn fetch_start(&self, commit: &str, longest: Duration) -> Result<(), TransferError> {
+        let refspec = format!("+{commit}:{START}");
+        self.insist(&["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", &self.url, &refspec], longest).await
+    }
+
+    /// Mirrors the heads and tags of an upstream to `refs/upstream/*`, over HTTP(S) or git's own protocol.
+    /// Without credentials: the pod's token is for the git service only.
+    pub async fn fetch_upstream(&self, url: &str, longest: Duration) -> Result<(), CommandError> {
+        let (heads, tags) = ("+refs/heads/*:refs/upstream/heads/*", "+refs/tags/*:refs/upstream/tags/*");
+        let mut command = self.command(&[
+            "fetch",
+            "--quiet",
+            "--no-tags",
+            "--prune",
+            "--no-write-fetch-head",
+            "--",
+            url,
+            heads,
+            tags,
+        ]);
+        command.env("GIT_ALLOW_PROTOCOL", "http:https:git");
+        Git::of(command, "fetch").timeout(longest).run().await?;
+        Ok(())
+    }
+
+    /// Pushes. An earlier run's work on the same reference is replaced: the service decides whether it may be.
+    pub async fn push(&self, refspecs: &[String], longest: Duration) -> Result<(), TransferError> {
+        let mut arguments = vec!["push", "--quiet", "--force", self.url.as_str()];
+        arguments.extend(refspecs.iter().map(String::as_str));
+        self.insist(&arguments, longest).await
+    }
+
+    /// Transfers are repeated: a service that restarts, or has not seen yet which pod is the live one, answers later.
+    async fn insist(&self, arguments: &[&str], longest: Duration) -> Result<(), TransferError> {
+        let deadline = Instant::now() + longest;
+        let mut pause = Duration::from_millis(300);
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now()).min(TRANSFER).max(Duration::from_secs(1));
+            let error = match self.transfer(arguments, left).await {
+                Ok(()) => return Ok(()),
+                Err(error) => error,
+            };
+            if is_final(&error) || Instant::now() + pause >= deadline {
+                return Err(error);
+            }
+            tracing::info!(%error, "transferring again");
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(MAX_PAUSE);
+        }
+    }
+
+    async fn transfer(&self, arguments: &[&str], longest: Duration) -> Result<(), TransferError> {
+        let token = tokio::fs::read_to_string(&self.token).await;
+        let token = token.map_err(|source| TransferError::Token { path: self.token.clone(), source })?;
+        let basic = STANDARD.encode(format!("{}:{}", self.user, token.trim()));
+        let header = (format!("http.{}.extraHeader", self.url), format!("Authorization: Basic {basic}"));
+        let mut config = CONFIG.to_vec();
+        config.push((&header.0, &header.1));
+        let mut command = bare_command("git", &config);
+        command.args(arguments).env("GIT_DIR", &self.dir).env("GIT_ALLOW_PROTOCOL", "http:https").current_dir("/");
+        Git::of(command, arguments.first().unwrap_or(&"")).timeout(longest).run().await?;
+        Ok(())
+    }
+}
+
+/// Whether the same transfer would fail again: the service knows the caller, and says no.
+fn is_final(error: &TransferError) -> bool {
+    match error {
+        TransferError::Git(CommandError::Failed { stderr, .. }) => {
+            stderr.contains("error: 403") || stderr.contains("remote rejected") || stderr.contains("not our ref")
+        }
+        TransferError::Git(CommandError::Start { .. } | CommandError::TooLong { .. }) => true,
+        TransferError::Git(CommandError::Pipe { .. } | CommandError::Timeout { .. }) | TransferError::Token { .. } => {
+            false
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! The work tree as one commit (design §6, "Who commits"), made while hostile processes may still
+//! write to it.
+//!
+//! The tree is read by our own walk, which follows no link, and handed to `git fast-import`: so no
+//! hook, filter, attribute, index or configuration of the work tree has a say, a repository in a
+//! subfolder cannot become a gitlink, and nothing outside the tree gets in. What counts as ignored
+//! is asked of git. Where the commit goes is the caller's affair.
+
+mod ignore;
+mod import;
+mod start;
+mod walk;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::{Path, PathBuf};
+
+use super::{protocol::Assignment, repository::PodRepository};
+use crate::git::command::CommandError;
+
+/// The reference of the newest snapshot, in the pod's own repository.
+const SNAPSHOT: &str = "refs/phasegate/snapshot";
+
+/// What a work tree may hold.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Files and links that are not ignored.
+    pub files: usize,
+    /// Folders within folders.
+    pub depth: usize,
+    /// Bytes of one new or grown file.
+    pub file_bytes: u64,
+    /// Bytes of all new or grown files together.
+    pub new_bytes: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { files: 200_000, depth: 100, file_bytes: 100 << 20, new_bytes: 512 << 20 }
+    }
+}
+
+/// Why there is no snapshot.
+#[derive(Debug, thiserror::Error)]
+pub enum SnapshotError {
+    /// The work tree cannot be read.
+    #[error(
+        "failed to read {path} in the work tree: {source}; make it readable for user 65532, or ignore it in .gitignore"
+    )]
+    Read {
+        /// Path in the work tree.
+        path: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A file was written to while it was read.
+    #[error("{path} changed while it was read; stop what writes to it, and submit again")]
+    Moving {
+        /// Path in the work tree.
+        path: String,
+    },
+    /// Too many files.
+    #[error("the work tree holds more than {0} files; ignore what is generated in .gitignore")]
+    TooMany(usize),
+    /// Too deep.
+    #[error("folder {path} is more than {most} levels deep; remove it, or ignore it in .gitignore")]
+    TooDeep {
+        /// Path in the work tree.
+        path: String,
+        /// The limit.
+        most: usize,
+    },
+    /// A file is too large.
+    #[error("{path} has {bytes} bytes, more than {most}; remove it, or ignore it in .gitignore")]
+    TooLarge {
+        /// Path in the work tree.
+        path: String,
+        /// Its size.
+        bytes: u64,
+        /// The limit.
+        most: u64,
+    },
+    /// The changes are too large together.
+    #[error("the new and grown files have more than {0} bytes together; ignore what is generated in .gitignore")]
+    TooMuch(u64),
+    /// Git failed.
+    #[error(transparent)]
+    Git(#[from] CommandError),
+    /// Git ended early.
+    #[error("failed to hand the work tree to git {command}: {message}")]
+    Ended {
+        /// The git command.
+        command: &'static str,
+        /// Its words.
+        message: String,
+    },
+}
+
+/// A snapshot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Snapshot {
+    /// The commit, in the pod's own repository.
+    pub commit: String,
+    /// Whether its tree differs from the start commit's.
+    pub changed: bool,
+}
+
+/// Who commits what, from the record: the same tree gives the same commit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Authorship {
+    /// Seconds since 1970-01-01 UTC.
+    seconds: i64,
+    message: String,
+}
+
+impl Authorship {
+    pub(super) fn of(assignment: &Assignment) -> Self {
+        let title = match &assignment.phase {
+            Some(phase) => format!("{}: {}, attempt {}", phase.name, assignment.task, phase.attempt),
+            None => assignment.task.clone(),
+        };
+        let message = format!("{title}\n\nPhasegate-Task: {}/{}\n", assignment.uid, assignment.run);
+        Self { seconds: assignment.created_at.as_second().max(0), message }
+    }
+}
+
+/// Makes a commit of the work tree on the start commit. No branch moves.
+pub(super) async fn snapshot(
+    repository: &PodRepository,
+    workspace: &Path,
+    authorship: &Authorship,
+    limits: Limits,
+) -> Result<Snapshot, SnapshotError> {
+    let start = start::Start::read(repository).await?;
+    let import = import::Import::start(repository, SNAPSHOT, authorship, Some(&start.commit))?;
+    let ignore = ignore::Ignore::start(repository, workspace)?;
+    let start_tree = start.tree.clone();
+    let workspace: PathBuf = workspace.to_owned();
+    let walked = tokio::task::spawn_blocking(move || walk::walk(&workspace, &start, ignore, import, limits));
+    let ended =
+        |error: tokio::task::JoinError| SnapshotError::Ended { command: "fast-import", message: error.to_string() };
+    walked.await.map_err(ended)??;
+    let answer = repository.git(&["rev-parse", SNAPSHOT, &format!("{SNAPSHOT}^{{tree}}")]).run().await?;
+    let text = answer.text();
+    let (commit, tree) = text.split_once('\n').unwrap_or((&text, ""));
+    Ok(Snapshot { commit: commit.to_owned(), changed: tree != start_tree })
+}
+
+/// Makes a commit without parents of a few files, such as logs. No limits: the caller has them.
+pub(super) async fn files(
+    repository: &PodRepository,
+    reference: &str,
+    authorship: &Authorship,
+    files: Vec<(String, Vec<u8>)>,
+) -> Result<(), SnapshotError> {
+    let mut import = import::Import::start(repository, reference, authorship, None)?;
+    let written = tokio::task::spawn_blocking(move || {
+        for (path, bytes) in files {
+            import.bytes(path.as_bytes(), "100644", &bytes)?;
+        }
+        import.finish()
+    });
+    let ended =
+        |error: tokio::task::JoinError| SnapshotError::Ended { command: "fast-import", message: error.to_string() };
+    written.await.map_err(ended)?
+}
