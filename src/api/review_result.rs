@@ -268,7 +268,7 @@ pub struct EvidenceScore {
     /// Its score.
     pub score: Decimal,
     /// Every lost tenth, in words.
-    #[schemars(length(max = 1024))]
+    #[schemars(length(max = 300))]
     pub why: String,
 }
 

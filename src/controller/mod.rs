@@ -11,6 +11,7 @@ pub mod operator;
 pub mod phase;
 pub mod pod;
 pub mod repository;
+pub mod review_result;
 pub mod status;
 pub mod wake;
 pub mod watch;

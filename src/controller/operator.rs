@@ -24,7 +24,7 @@ use super::{
     decisions::Trust,
     lease::{Candidate, acquire},
     metrics::Metrics,
-    phase, repository,
+    phase, repository, review_result,
     watch::{Queues, Receivers, start},
 };
 use crate::{
@@ -201,12 +201,13 @@ async fn lead(context: Arc<Context>, queues: Arc<Queues>, stopped: watch::Receiv
 }
 
 async fn reconcile_all(context: Arc<Context>, receivers: Receivers, stopped: watch::Receiver<bool>) {
-    let Receivers { repositories, phases, tasks, reviews: _ } = receivers;
+    let Receivers { repositories, phases, tasks, reviews } = receivers;
     let stores = context.stores.clone();
     tokio::join!(
         control(stores.repositories, repositories, repository::reconcile, context.clone(), stopped.clone()),
         control(stores.phases, phases, phase::reconcile, context.clone(), stopped.clone()),
         control(stores.tasks, tasks, agent_task::reconcile, context.clone(), stopped.clone()),
+        control(stores.reviews, reviews, review_result::reconcile, context.clone(), stopped.clone()),
     );
 }
 

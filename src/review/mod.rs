@@ -11,10 +11,22 @@ pub mod findings;
 pub mod rubric;
 pub mod score;
 
-pub use evidence::{MAX_REPORT_BYTES, broken_report, declared_reports, read_report};
+pub use evidence::{
+    MAX_REPORT_BYTES,
+    bound::{bounded_delivery, bounded_evidence},
+    broken_report, declared_reports, read_report,
+};
 pub use findings::finding_id;
 pub use rubric::{Gate, gate, gate_hash};
 pub use score::{display, failure_class, judge};
+
+/// Cuts a text to at most `max` bytes, ending in `…` where something was cut.
+fn cut_bytes(text: &str, max: usize) -> String {
+    if text.len() <= max {
+        return text.to_owned();
+    }
+    format!("{}…", &text[..text.floor_char_boundary(max.saturating_sub('…'.len_utf8()))])
+}
 
 /// Cuts a text to at most `max` characters, ending in `…` where something was cut. The API server
 /// counts characters too.

@@ -20,7 +20,7 @@ use crate::{
         },
     },
     machine::phase::{REWORK, agent_task_name, check_task_name},
-    review::rubric::Gate,
+    review::{bounded_evidence, declared_reports, rubric::Gate},
 };
 
 /// Findings in a rework brief.
@@ -287,7 +287,8 @@ pub(super) fn review_result(
     gate: &Gate,
     tasks: &[Option<std::sync::Arc<AgentTask>>],
 ) -> ReviewResult {
-    let checks = gate.checks.iter().zip(tasks).map(|(check, task)| evidence(check, task.as_deref())).collect();
+    let checks =
+        bounded_evidence(gate.checks.iter().zip(tasks).map(|(check, task)| evidence(check, task.as_deref())).collect());
     let previous = o.last_review.as_ref().and_then(|review| review.status.as_ref());
     let previous = previous.map(|judged| judged.findings.iter().map(|open| open.finding.id.clone()).collect());
     let spec = ReviewResultSpec {
@@ -323,6 +324,7 @@ fn evidence(check: &Check, task: Option<&AgentTask>) -> CheckEvidence {
         outcome,
         exit_code: status.and_then(|status| status.exit_code),
         message: status.map(|status| status.message.clone()).unwrap_or_default(),
-        reports: live.map(|delivery| delivery.reports.clone()).unwrap_or_default(),
+        // A declared report that was not delivered is missing, which is a failure of the check.
+        reports: declared_reports(&check.reports, live.map_or(&[], |delivery| &delivery.reports)),
     }
 }

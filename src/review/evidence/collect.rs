@@ -9,10 +9,13 @@ use super::{Broken, Lines, MAX_FINDINGS, MAX_LISTED, plain};
 use crate::{
     api::common::{Finding, Severity, SeverityCounts},
     review::{
-        cut,
+        cut, cut_bytes,
         findings::{even, finding_id},
     },
 };
+
+/// Most bytes of a finding's texts.
+const MAX_FINDING_BYTES: usize = 1024;
 
 /// What makes two findings of a report the same one.
 pub(super) type Key = [u8; 16];
@@ -104,6 +107,7 @@ fn identified(found: Found, lines: &Lines<'_>, occurrences: &mut BTreeMap<(Strin
     let occurrence = occurrences.entry((rule.clone(), path.clone(), text.clone())).or_default();
     let id = finding_id(&rule, &path, &text, *occurrence);
     *occurrence += 1;
-    let (rule, path) = (cut(&rule, 128), cut(&path, 512));
+    let (rule, path) = (cut_bytes(&rule, 128), cut_bytes(&path, 512));
+    let message = cut_bytes(&message, (MAX_FINDING_BYTES - id.len()).saturating_sub(rule.len() + path.len()));
     Finding { id, rule, severity, path, line: i32::try_from(line).unwrap_or(i32::MAX), message }
 }

@@ -6,6 +6,7 @@
 //! file, recurse with its depth and let a later `<skipped>` hide a failure; the tests compare our
 //! counts with theirs on real files.) What a fact costs is decided in `score`.
 
+pub mod bound;
 mod collect;
 mod junit;
 mod place;

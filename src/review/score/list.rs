@@ -12,11 +12,11 @@ use crate::{
         common::{Finding, ReportFacts, Severity, SeverityCounts},
         review_result::{CheckEvidence, JudgedFinding},
     },
-    review::findings::{finding_id, resolved},
+    review::{
+        evidence::bound::{MAX_EVIDENT, MAX_EVIDENT_BYTES, weight},
+        findings::{finding_id, resolved},
+    },
 };
-
-/// Most findings of one judgement that are listed. The counts are exact all the same.
-const MAX_FINDINGS: usize = 500;
 
 pub(super) struct Open {
     pub(super) counts: SeverityCounts,
@@ -38,11 +38,24 @@ pub(super) fn open(spec: &ReviewResultSpec) -> Open {
         }
     }
     findings.sort_by(|a, b| order(a).cmp(&order(b)));
-    let whole = spec.checks.iter().all(is_whole) && findings.len() <= MAX_FINDINGS;
-    findings.truncate(MAX_FINDINGS);
+    let listed = fitting(&findings);
+    let whole = spec.checks.iter().all(is_whole) && findings.len() == listed;
+    findings.truncate(listed);
     let ids: BTreeSet<&str> = findings.iter().map(|judged| judged.finding.id.as_str()).collect();
     let resolved = resolved(&spec.previous_findings, &ids, whole);
     Open { counts, findings, resolved }
+}
+
+/// How many findings may be listed. The counts are exact all the same.
+fn fitting(findings: &[JudgedFinding]) -> usize {
+    let mut room = MAX_EVIDENT_BYTES;
+    let fits = |judged: &&JudgedFinding| {
+        let weight = weight(judged);
+        let fits = weight <= room;
+        room = room.saturating_sub(weight);
+        fits
+    };
+    findings.iter().take(MAX_EVIDENT).take_while(fits).count()
 }
 
 fn order(judged: &JudgedFinding) -> impl Ord + '_ {

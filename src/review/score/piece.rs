@@ -103,7 +103,7 @@ pub(super) struct Piece<'a> {
 impl Piece<'_> {
     pub(super) fn scored(&self) -> EvidenceScore {
         let tenths = u16::try_from(self.score.clamp(WORST, BEST)).unwrap_or(0);
-        EvidenceScore { source: cut(&self.source, 600), score: Decimal::from_tenths(tenths), why: cut(&self.why, 1024) }
+        EvidenceScore { source: cut(&self.source, 600), score: Decimal::from_tenths(tenths), why: cut(&self.why, 300) }
     }
 }
 
