@@ -6,7 +6,7 @@
 
 use std::{
     path::{Path, PathBuf},
-    process::Command,
+    process::{Child, Command, Stdio},
     sync::{
         Arc, Weak,
         atomic::{AtomicBool, Ordering},
@@ -52,7 +52,7 @@ impl Answer {
 }
 
 pub struct ApiServer {
-    folder: tempfile::TempDir,
+    guard: Child,
     kubeconfig: PathBuf,
     kubeconfig_text: String,
 }
@@ -79,16 +79,14 @@ impl ApiServer {
 
     /// One of its own, with nothing in it.
     pub fn start() -> Self {
-        let folder = tempfile::Builder::new().prefix("phasegate-api-").tempdir().expect("a temporary folder");
-        let output = Command::new(root().join("e2e/cluster"))
-            .arg("apiserver")
-            .arg(folder.path())
-            .output()
-            .expect("e2e/cluster runs");
+        let folder = tempfile::Builder::new().prefix("phasegate-api-").tempdir().expect("a temporary folder").keep();
+        let guard = stop_when_gone(&folder);
+        let output =
+            Command::new(root().join("e2e/cluster")).arg("apiserver").arg(&folder).output().expect("e2e/cluster runs");
         assert!(output.status.success(), "no API server: {}", String::from_utf8_lossy(&output.stderr));
         let kubeconfig = PathBuf::from(String::from_utf8(output.stdout).expect("a path").trim());
         let kubeconfig_text = std::fs::read_to_string(&kubeconfig).expect("a kubeconfig");
-        Self { folder, kubeconfig, kubeconfig_text }
+        Self { guard, kubeconfig, kubeconfig_text }
     }
 
     /// Runs a shell script with kubectl and helm on PATH and in KUBECONFIG this server.
@@ -115,7 +113,7 @@ impl ApiServer {
     /// Policies take effect a moment after they are there, each for itself.
     async fn await_policies(&self) {
         let client = self.client().await;
-        let deadline = Instant::now() + Duration::from_secs(30);
+        let deadline = Instant::now() + Duration::from_secs(120);
         for (policy, path, body) in probes() {
             loop {
                 let answer = ask(&client, ANYONE, "POST", &path, &body).await;
@@ -151,10 +149,24 @@ impl ApiServer {
     }
 }
 
+/// Waits in a process of its own until nobody holds the other end of its input, and stops the server then. A test that is
+/// killed runs no destructor, and etcd and the API server would outlive it.
+fn stop_when_gone(folder: &Path) -> Child {
+    let script = "trap '' INT TERM HUP; cat > /dev/null; e2e/cluster apiserver-stop \"$0\"; rm -rf \"$0\"";
+    Command::new("bash")
+        .args(["-c", script])
+        .arg(folder)
+        .current_dir(root())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("bash runs")
+}
+
 impl Drop for ApiServer {
     fn drop(&mut self) {
-        let stopped = Command::new(root().join("e2e/cluster")).arg("apiserver-stop").arg(self.folder.path()).output();
-        assert!(stopped.is_ok_and(|output| output.status.success()), "the API server did not stop");
+        drop(self.guard.stdin.take());
+        assert!(self.guard.wait().is_ok_and(|end| end.success()), "the API server did not stop");
     }
 }
 
