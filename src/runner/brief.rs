@@ -204,7 +204,11 @@ fn findings(findings: &[Finding]) -> String {
 }
 
 fn list(items: &[String]) -> String {
-    items.iter().map(|item| format!("- {}\n", one_line(item))).collect()
+    let mut lines = String::new();
+    for item in items {
+        let _ = writeln!(lines, "- {}", one_line(item));
+    }
+    lines
 }
 
 fn one_line(text: &str) -> String {

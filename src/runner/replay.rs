@@ -113,7 +113,7 @@ async fn find(folder: &Path, task: &TaskFile) -> Result<PathBuf, ReplayError> {
             there.push(entry.file_name().to_string_lossy().into_owned());
         }
     }
-    there.retain(|name| name.ends_with(".patch"));
+    there.retain(|name| Path::new(name).extension().is_some_and(|extension| extension == "patch"));
     there.sort();
     there.truncate(50);
     let there = if there.is_empty() { "none".to_owned() } else { there.join(", ") };

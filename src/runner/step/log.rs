@@ -67,7 +67,9 @@ mod tests {
         let path = folder.path().join("o");
         let (mut log, made) = Log::create(&path);
         made.unwrap();
-        chunks.iter().for_each(|chunk| log.add(chunk));
+        for chunk in chunks {
+            log.add(chunk);
+        }
         log.finish();
         std::fs::read(path).unwrap()
     }
