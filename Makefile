@@ -20,13 +20,14 @@ fmt: ## Format the code
 lint: ## Formatting and lints, as CI wants them (needs shellcheck)
 	cargo fmt --all --check
 	cargo clippy --locked --all-targets -- -D warnings
-	shellcheck -x -P SCRIPTDIR -P e2e .ci/run e2e/cluster e2e/image e2e/demo e2e/run e2e/cluster.d/*.sh
+	shellcheck -x -P SCRIPTDIR -P e2e .ci/run e2e/cluster e2e/image e2e/demo e2e/run e2e/faults e2e/*.sh e2e/*.d/*.sh
 
 test: ## Every test that needs no container runtime; a real API server included (built the first time)
 	cargo test --locked -- --include-ignored
 
 e2e: ## The chart on the real cluster: kubelet, containerd, real pods (Linux, root)
 	e2e/run
+	VALUES=dist/e2e-values.yaml e2e/faults
 
 # Static, since `prepare` copies it into images of every kind.
 binary: ## dist/phasegate, a static binary

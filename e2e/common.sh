@@ -124,3 +124,9 @@ task_logs() {
     done
   done
 }
+
+# alicia_project NAMESPACE: the value of projects[] for a further Alicia, with the same doors as the demo's. It goes with the release.
+alicia_project() {
+  sed -n '/name: alicia$/,/name: hello/p' e2e/demo-values.yaml | sed "\$d; s/name: alicia\$/name: $1/"
+  printf '    keepNamespace: false\n'
+}
