@@ -170,8 +170,20 @@ async fn merge(o: &Observed, context: &Context) -> Result<Answer, Error> {
     Ok(match call(o, context, &operation).await? {
         MergeToBaseAnswer::Merged { commit, tags: _ } => Answer::Merged { commit: commit.into(), tag },
         MergeToBaseAnswer::BaseMoved { base: _ } => Answer::BaseMoved,
-        MergeToBaseAnswer::TagTaken { tag } => Answer::TagTaken(tag.short().to_owned()),
+        MergeToBaseAnswer::TagTaken { tag } => taken_by(o, context, tag.short()).await?,
         MergeToBaseAnswer::NotReviewed { reason } => Answer::NotReviewed(reason),
+    })
+}
+
+/// Whose tag is in the way: another operator may have merged this very phase in the same moment.
+async fn taken_by(o: &Observed, context: &Context, tag: &str) -> Result<Answer, Error> {
+    Ok(match call(o, context, &build::claim(o)?).await? {
+        ClaimReleaseAnswer::Adopted { commit, tag } => {
+            Answer::Merged { commit: commit.into(), tag: tag.short().to_owned() }
+        }
+        ClaimReleaseAnswer::Claimed { .. }
+        | ClaimReleaseAnswer::NumberTaken { .. }
+        | ClaimReleaseAnswer::TagTaken { .. } => Answer::TagTaken(tag.to_owned()),
     })
 }
 

@@ -4,5 +4,7 @@
 mod attempts;
 mod bench;
 mod developing;
+mod limits;
+mod model;
 mod orders;
 mod reviewing;

@@ -1,0 +1,316 @@
+//! What is outside the operator: the API server's objects and the git repository, and what each
+//! action of the machine does to them. Commits are named by what they hold, so that the same work
+//! is the same commit.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    hash::{DefaultHasher, Hash, Hasher},
+    sync::Arc,
+};
+
+use super::super::bench::{self, NAME};
+use crate::{
+    api::{
+        agent_task::FailureClass,
+        phase::{PhaseStatus, PhaseTaskState},
+        review_result::Verdict,
+    },
+    machine::phase::{
+        Action, Answer, Change, CheckWork, Judgement, Order, Outcome, Snapshot, Work, agent_task_name, check_task_name,
+        decide, project, settle,
+    },
+};
+
+/// Which world is explored.
+#[derive(Clone, Debug)]
+pub(super) struct Config {
+    /// Operators that believe to be the leader.
+    pub(super) replicas: usize,
+    /// Whether the status is written by compare-and-swap.
+    pub(super) compare_and_swap: bool,
+    /// Attempts without grants.
+    pub(super) max_attempts: u32,
+    /// Whether agents can fail.
+    pub(super) failing_agents: bool,
+    /// Whether the first submission of a task conflicts.
+    pub(super) conflict: bool,
+    /// Whether the base branch moves once.
+    pub(super) base_moves: bool,
+    /// Whether the gate is edited once.
+    pub(super) gate_edit: bool,
+    /// Whether the timeout of the phase passes once.
+    pub(super) timeout: bool,
+    /// Verdicts that a judgement can come to.
+    pub(super) verdicts: Vec<Verdict>,
+    /// Whether a person must approve.
+    pub(super) approval: bool,
+    /// Decisions that persons make, each at most once.
+    pub(super) orders: Vec<Wish>,
+}
+
+/// A Decision that a person may make.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Wish {
+    Retry,
+    Abort,
+    Approve,
+    Reject,
+}
+
+/// A recorded status, compared and hashed as the API server would store it.
+#[derive(Clone, Debug)]
+pub(super) struct Recorded {
+    pub(super) status: Arc<PhaseStatus>,
+    stored: Arc<str>,
+    /// Of what is stored, taken once: states are hashed far more often than statuses are written.
+    print: u64,
+}
+
+impl Recorded {
+    pub(super) fn new(status: PhaseStatus) -> Self {
+        let stored: Arc<str> = serde_json::to_string(&status).unwrap().into();
+        let mut hasher = DefaultHasher::new();
+        stored.hash(&mut hasher);
+        Self { status: Arc::new(status), stored, print: hasher.finish() }
+    }
+}
+
+impl PartialEq for Recorded {
+    fn eq(&self, other: &Self) -> bool {
+        self.print == other.print && self.stored == other.stored
+    }
+}
+
+impl Eq for Recorded {}
+
+impl Hash for Recorded {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.print.hash(state);
+    }
+}
+
+/// Objects beside the phase, and its spec: what the caches of the rest hold.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Objects {
+    pub(super) tasks: BTreeMap<String, Work>,
+    pub(super) checks: BTreeMap<String, CheckWork>,
+    pub(super) results: BTreeMap<String, ResultOf>,
+    pub(super) orders: Vec<Order>,
+    pub(super) gate: u8,
+    pub(super) timed_out: bool,
+}
+
+/// A ReviewResult.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct ResultOf {
+    pub(super) commit: String,
+    pub(super) gate: String,
+    pub(super) verdict: Option<Verdict>,
+}
+
+/// The repository.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) struct Git {
+    pub(super) base: u8,
+    /// Base it contains, and submissions that are in.
+    pub(super) release: Option<(u8, BTreeSet<String>)>,
+    pub(super) merged: Vec<String>,
+}
+
+impl Git {
+    fn head(&self) -> String {
+        let (base, work) = self.release.clone().unwrap_or_default();
+        format!("{base}:{}", work.into_iter().collect::<Vec<_>>().join("+"))
+    }
+}
+
+/// A reconciliation under way: what it saw, and how far it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Flight {
+    pub(super) from: Recorded,
+    pub(super) seen: Arc<Objects>,
+    snapshot: Snapshot,
+    outcome: Outcome,
+    changes: Vec<Change>,
+    next: usize,
+}
+
+/// Everything that survives a crash of the operator.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Outside {
+    pub(super) phase: Recorded,
+    pub(super) objects: Arc<Objects>,
+    pub(super) git: Git,
+}
+
+impl Outside {
+    pub(super) fn new() -> Self {
+        let objects = Objects {
+            tasks: BTreeMap::new(),
+            checks: BTreeMap::new(),
+            results: BTreeMap::new(),
+            orders: Vec::new(),
+            gate: 1,
+            timed_out: false,
+        };
+        Self { phase: Recorded::new(PhaseStatus::default()), objects: Arc::new(objects), git: Git::default() }
+    }
+}
+
+/// The facts as a replica with these caches sees them.
+fn facts(config: &Config, phase: &PhaseStatus, seen: &Objects) -> bench::World {
+    let judgement = |result: &ResultOf| match result.verdict {
+        None => Judgement::Pending,
+        Some(verdict) => Judgement::Judged {
+            verdict,
+            class: (verdict == Verdict::Fail).then_some(FailureClass::ReviewFailed),
+            score: String::new(),
+            reasons: String::new(),
+            same_findings: false,
+        },
+    };
+    // As `observe` does it: a result of another commit is not this review's.
+    let reviewed = phase.review.as_ref().map_or("", |review| review.commit.as_str());
+    let results = seen.results.iter().filter(|(_, result)| result.commit == reviewed);
+    bench::World {
+        spec_tasks: vec!["a".into()],
+        max_attempts: config.max_attempts,
+        max_dispatches: 2,
+        gate_hash: format!("g{}", seen.gate),
+        approval_required: config.approval,
+        timed_out: seen.timed_out,
+        backoff_over: true,
+        tasks: seen.tasks.clone(),
+        check_tasks: seen.checks.clone(),
+        results: results.map(|(name, result)| (name.clone(), judgement(result))).collect(),
+        decisions: seen.orders.clone(),
+        ..bench::World::default()
+    }
+}
+
+/// Observe and decide. Nothing if there is nothing to do.
+pub(super) fn depart(config: &Config, phase: &Recorded, seen: &Arc<Objects>) -> Option<Flight> {
+    let world = facts(config, &phase.status, seen);
+    let snapshot = bench::snapshot(&phase.status, &world);
+    let outcome = decide(&snapshot);
+    let changes = outcome.changes.clone();
+    let flight = Flight { from: phase.clone(), seen: seen.clone(), snapshot, outcome, changes, next: 0 };
+    let idle = flight.outcome.actions.is_empty() && flight.arrive(config) == *phase;
+    (!idle).then_some(flight)
+}
+
+impl Hash for Flight {
+    /// Snapshot and outcome follow from what was seen.
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.from.hash(state);
+        self.seen.hash(state);
+        self.changes.len().hash(state);
+        self.changes.last().hash(state);
+        self.next.hash(state);
+    }
+}
+
+impl Flight {
+    /// Does the next action; false once all are done.
+    pub(super) fn act(&mut self, config: &Config, outside: &mut Outside) -> bool {
+        let Some(action) = self.outcome.actions.get(self.next).cloned() else { return false };
+        let answer = self.perform(config, &action, outside);
+        self.changes.extend(settle(&self.snapshot, &action, answer));
+        self.next += 1;
+        true
+    }
+
+    /// The status to write. Time stands still: it only grows, and the machine never compares it.
+    pub(super) fn arrive(&self, config: &Config) -> Recorded {
+        let stamp = bench::stamp(&facts(config, &self.from.status, &self.seen), 1000);
+        Recorded::new(project(&self.from.status, &self.changes, &stamp))
+    }
+
+    fn perform(&self, config: &Config, action: &Action, outside: &mut Outside) -> Answer {
+        let status = &self.from.status;
+        let objects = Arc::make_mut(&mut outside.objects);
+        let git = &mut outside.git;
+        match action {
+            Action::Claim => claim(git),
+            Action::EnsureTask(name) => {
+                let task = status.tasks.iter().find(|task| &task.name == name).unwrap();
+                let dispatch = task.dispatch + i32::from(task.state == PhaseTaskState::Waiting);
+                let name = agent_task_name(NAME, name, status.attempt, dispatch);
+                objects.tasks.entry(name).or_insert(Work::Active);
+                Answer::Done
+            }
+            Action::Integrate(name) => {
+                let task = status.tasks.iter().find(|task| &task.name == name).unwrap();
+                integrate(config, git, &task.agent_task)
+            }
+            Action::IntegrateBase => {
+                let base = git.base;
+                git.release.as_mut().unwrap().0 = base;
+                Answer::BaseIntegrated { head: git.head(), tree: git.head(), base: base.to_string() }
+            }
+            Action::EnsureCheck(name) => {
+                let number = status.review.as_ref().unwrap().number;
+                let name = check_task_name(NAME, status.attempt, number, name);
+                objects.checks.entry(name).or_insert(CheckWork::Active);
+                Answer::Done
+            }
+            Action::EnsureResult => {
+                let review = status.review.as_ref().unwrap();
+                let gate = format!("g{}", self.seen.gate);
+                let result = ResultOf { commit: review.commit.clone(), gate, verdict: None };
+                objects.results.entry(review.result.clone()).or_insert(result);
+                Answer::Done
+            }
+            Action::Merge => merge(git, status),
+            Action::StopTasks => {
+                // Only what the cache shows is stopped.
+                let stop = |name: &String, active: bool, seen: bool| !(active && seen) || name.is_empty();
+                let seen = &self.seen;
+                objects.tasks.retain(|name, work| stop(name, *work == Work::Active, seen.tasks.contains_key(name)));
+                objects
+                    .checks
+                    .retain(|name, work| stop(name, *work == CheckWork::Active, seen.checks.contains_key(name)));
+                Answer::Done
+            }
+        }
+    }
+}
+
+fn claim(git: &mut Git) -> Answer {
+    if let Some(commit) = git.merged.first() {
+        return Answer::Adopted { commit: commit.clone(), tag: "t".into() };
+    }
+    let base = git.base;
+    let claimed = git.release.get_or_insert((base, BTreeSet::new())).0;
+    Answer::Claimed { head: git.head(), base: claimed.to_string() }
+}
+
+fn integrate(config: &Config, git: &mut Git, submission: &str) -> Answer {
+    let (_, work) = git.release.as_mut().unwrap();
+    if config.conflict && submission.ends_with("-1-1") {
+        return Answer::Conflict(vec!["x".into()]);
+    }
+    work.insert(submission.to_owned());
+    Answer::Integrated { commit: submission.to_owned(), head: git.head() }
+}
+
+fn merge(git: &mut Git, status: &PhaseStatus) -> Answer {
+    let review = status.review.as_ref().unwrap();
+    let done = Answer::Merged { commit: review.commit.clone(), tag: "t".into() };
+    if git.merged.contains(&review.commit) {
+        return done;
+    }
+    if git.base.to_string() != review.base {
+        return Answer::BaseMoved;
+    }
+    if git.head() != review.commit {
+        return Answer::NotReviewed("elsewhere".into());
+    }
+    if let Some(commit) = git.merged.first() {
+        // The tag is there; whose it is, the claim says.
+        return Answer::Merged { commit: commit.clone(), tag: "t".into() };
+    }
+    git.merged.push(review.commit.clone());
+    git.base += 1;
+    done
+}
