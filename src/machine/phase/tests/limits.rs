@@ -175,6 +175,8 @@ proptest! {
 
     #[test]
     fn without_changes_projecting_again_changes_nothing(changes in prop::collection::vec(change(), 0..12), stamp in stamp()) {
+        // What git refused is known to the next look as a fact.
+        let changes: Vec<Change> = changes.into_iter().filter(|change| !matches!(change, Change::Blocked(_))).collect();
         let once = project(&PhaseStatus::default(), &changes, &stamp);
         prop_assert_eq!(project(&once, &[], &stamp), once);
     }

@@ -274,7 +274,6 @@ impl Model for Config {
 /// Names of the properties that do not hold, each with the shortest way there.
 fn broken(config: Config) -> Vec<(&'static str, String)> {
     let checker = config.checker().threads(2).finish_when(HasDiscoveries::AnyFailures).spawn_bfs().join();
-    println!("{} states, depth {}", checker.unique_state_count(), checker.max_depth());
     let found = checker.discoveries().into_iter();
     let broken: Vec<_> = found
         .filter(|(name, _)| *name != PASSES)
@@ -323,7 +322,14 @@ fn an_approval_that_is_waited_for_holds_every_promise() {
 
 #[test]
 fn conflicts_and_timeouts_hold_every_promise() {
-    let config = Config { conflict: true, timeout: true, failing_agents: true, orders: vec![Wish::Retry], ..small() };
+    let config = Config {
+        conflict: true,
+        timeout: true,
+        failing_agents: true,
+        max_attempts: 1,
+        orders: vec![Wish::Retry],
+        ..small()
+    };
     assert_eq!(broken(config), []);
 }
 
@@ -334,7 +340,7 @@ fn two_operators() -> Config {
 
 #[test]
 fn two_operators_hold_every_promise() {
-    assert_eq!(broken(Config { base_moves: true, ..two_operators() }), []);
+    assert_eq!(broken(Config { base_moves: true, verdicts: vec![Verdict::Pass], ..two_operators() }), []);
 }
 
 #[test]

@@ -22,6 +22,7 @@ use crate::{
 };
 
 /// Which world is explored.
+#[expect(clippy::struct_excessive_bools, reason = "each is one thing that can happen or not")]
 #[derive(Clone, Debug)]
 pub(super) struct Config {
     /// Operators that believe to be the leader.
