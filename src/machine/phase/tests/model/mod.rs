@@ -273,7 +273,7 @@ impl Model for Config {
 
 /// Names of the properties that do not hold, each with the shortest way there.
 fn broken(config: Config) -> Vec<(&'static str, String)> {
-    let checker = config.checker().threads(2).finish_when(HasDiscoveries::AnyFailures).spawn_bfs().join();
+    let checker = config.checker().finish_when(HasDiscoveries::AnyFailures).spawn_bfs().join();
     let found = checker.discoveries().into_iter();
     let broken: Vec<_> = found
         .filter(|(name, _)| *name != PASSES)
