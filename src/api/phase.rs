@@ -279,6 +279,8 @@ pub enum BlockedReason {
     NumberTaken,
     /// A category has no weight and is none of the seed's.
     WeightMissing,
+    /// The API server or the git service did not do what was asked; it is tried again.
+    OperationFailed,
 }
 
 /// One reason why a phase cannot start or go on.

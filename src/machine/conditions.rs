@@ -88,7 +88,10 @@ fn health(status: &PhaseStatus) -> Health {
 
 fn needs_person(reason: BlockedReason) -> bool {
     match reason {
-        BlockedReason::Suspended | BlockedReason::DependencyNotPassed | BlockedReason::RepositoryNotReady => false,
+        BlockedReason::Suspended
+        | BlockedReason::DependencyNotPassed
+        | BlockedReason::RepositoryNotReady
+        | BlockedReason::OperationFailed => false,
         BlockedReason::DependencyMissing
         | BlockedReason::DependencyCycle
         | BlockedReason::TaskCycle

@@ -283,7 +283,9 @@ fn settled_below(name: &str, phases: &BTreeMap<String, Phase>, depth: usize) -> 
 /// Whether a reason for not starting goes away only when a person changes something.
 const fn needs_person(reason: BlockedReason) -> bool {
     match reason {
-        BlockedReason::DependencyNotPassed | BlockedReason::RepositoryNotReady => false,
+        BlockedReason::DependencyNotPassed | BlockedReason::RepositoryNotReady | BlockedReason::OperationFailed => {
+            false
+        }
         BlockedReason::Suspended
         | BlockedReason::DependencyMissing
         | BlockedReason::DependencyCycle

@@ -12,7 +12,10 @@ use kube::{ResourceExt, runtime::controller::Action};
 use tracing::{Instrument, info, info_span};
 
 use crate::{
-    api::{Phase, PhaseStatus, phase::PhaseState},
+    api::{
+        Phase, PhaseStatus,
+        phase::{Blocked, BlockedReason, PhaseState},
+    },
     controller::{
         Error,
         context::{Context, FIELD_MANAGER},
@@ -44,11 +47,29 @@ async fn step(phase: Arc<Phase>, context: &Context) -> Result<Action, Error> {
     let outcome = decide(&observed.snapshot);
     let mut changes = outcome.changes;
     for action in &outcome.actions {
-        let answer = execute::execute(&observed, action, context).await?;
+        let answer = match execute::execute(&observed, action, context).await {
+            Ok(answer) => answer,
+            Err(error) => return failed(&observed, error, context).await,
+        };
         info!(?action, ?answer, "done");
         changes.extend(settle(&observed.snapshot, action, answer));
     }
     record(&observed, &changes, context).await
+}
+
+/// Says in the status what could not be done, and nothing else: all of it is tried again.
+async fn failed(observed: &Observed, error: Error, context: &Context) -> Result<Action, Error> {
+    let mut message = error.to_string();
+    if let Error::Kubernetes(kube::Error::Api(refusal)) = &error {
+        message.clone_from(&refusal.message);
+        if refusal.code == 403 {
+            message.push_str("; if this namespace is not onboarded, add it to projects[] of the chart");
+        }
+    }
+    let message = message.chars().take(1000).collect();
+    let blocked = Blocked { reason: BlockedReason::OperationFailed, message };
+    record(observed, &[Change::Blocked(vec![blocked])], context).await?;
+    Err(error)
 }
 
 /// Writes the status, if it differs, and says when to look again.

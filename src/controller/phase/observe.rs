@@ -201,7 +201,8 @@ fn stops_work(reason: BlockedReason) -> bool {
         | BlockedReason::DependencyMissing
         | BlockedReason::DependencyCycle
         | BlockedReason::RepositoryNotReady
-        | BlockedReason::NumberTaken => false,
+        | BlockedReason::NumberTaken
+        | BlockedReason::OperationFailed => false,
         BlockedReason::Suspended
         | BlockedReason::TaskCycle
         | BlockedReason::RepositoryMissing
