@@ -13,11 +13,13 @@ use crate::api::{
 pub const MAX_EVIDENT: usize = 500;
 /// Most bytes that they may take, as JSON. Evidence and judgement are one object, which etcd limits
 /// to 1.5 MiB.
-pub const MAX_EVIDENT_BYTES: usize = 400 * 1024;
+pub const MAX_EVIDENT_BYTES: usize = 250 * 1024;
+/// The same for the reports of one check.
+const MAX_DELIVERED_BYTES: usize = 100 * 1024;
 
 /// The reports of one check, listing [`MAX_LISTED`] findings together at most.
 pub fn bounded_delivery(mut reports: Vec<ReportFacts>) -> Vec<ReportFacts> {
-    bound(reports.iter_mut().collect(), MAX_LISTED, MAX_EVIDENT_BYTES / 4);
+    bound(reports.iter_mut().collect(), MAX_LISTED, MAX_DELIVERED_BYTES);
     reports
 }
 
@@ -27,8 +29,20 @@ pub fn bounded_evidence(mut checks: Vec<CheckEvidence>) -> Vec<CheckEvidence> {
     checks
 }
 
+/// How many of a list, from its beginning, fit into a number of entries and of bytes as JSON.
+pub(in crate::review) fn fitting(list: &[impl serde::Serialize], count: usize, bytes: usize) -> usize {
+    let mut room = bytes;
+    let fits = |entry: &&_| {
+        let weight = weight(*entry);
+        let fits = weight <= room;
+        room = room.saturating_sub(weight);
+        fits
+    };
+    list.iter().take(count).take_while(fits).count()
+}
+
 /// What a finding takes, as JSON.
-pub(in crate::review) fn weight(finding: &impl serde::Serialize) -> usize {
+fn weight(finding: &impl serde::Serialize) -> usize {
     serde_json::to_vec(finding).map_or(usize::MAX, |json| json.len())
 }
 
@@ -123,6 +137,6 @@ mod tests {
         let heavy = report(&[Severity::Minor; 100], &"\\\"".repeat(900));
         let bounded = bounded_delivery(vec![heavy]);
         assert!(bounded[0].truncated && !bounded[0].findings.is_empty());
-        assert!(weight(&bounded[0].findings) < MAX_EVIDENT_BYTES / 4 + 200);
+        assert!(weight(&bounded[0].findings) < MAX_DELIVERED_BYTES + 200);
     }
 }

@@ -13,7 +13,7 @@ use crate::{
         review_result::{CheckEvidence, JudgedFinding},
     },
     review::{
-        evidence::bound::{MAX_EVIDENT, MAX_EVIDENT_BYTES, weight},
+        evidence::bound::{MAX_EVIDENT, MAX_EVIDENT_BYTES, fitting},
         findings::{finding_id, resolved},
     },
 };
@@ -38,24 +38,12 @@ pub(super) fn open(spec: &ReviewResultSpec) -> Open {
         }
     }
     findings.sort_by(|a, b| order(a).cmp(&order(b)));
-    let listed = fitting(&findings);
+    let listed = fitting(&findings, MAX_EVIDENT, MAX_EVIDENT_BYTES);
     let whole = spec.checks.iter().all(is_whole) && findings.len() == listed;
     findings.truncate(listed);
     let ids: BTreeSet<&str> = findings.iter().map(|judged| judged.finding.id.as_str()).collect();
     let resolved = resolved(&spec.previous_findings, &ids, whole);
     Open { counts, findings, resolved }
-}
-
-/// How many findings may be listed. The counts are exact all the same.
-fn fitting(findings: &[JudgedFinding]) -> usize {
-    let mut room = MAX_EVIDENT_BYTES;
-    let fits = |judged: &&JudgedFinding| {
-        let weight = weight(judged);
-        let fits = weight <= room;
-        room = room.saturating_sub(weight);
-        fits
-    };
-    findings.iter().take(MAX_EVIDENT).take_while(fits).count()
 }
 
 fn order(judged: &JudgedFinding) -> impl Ord + '_ {

@@ -23,11 +23,14 @@ use crate::api::{
     },
 };
 
-use super::cut;
+use super::{cut, evidence::bound::fitting};
 use piece::{Piece, Standing};
 use total::Total;
 
 pub use total::display;
+
+/// Most bytes of the evidence of one category, as JSON. The worst comes first and is always there.
+const MAX_CATEGORY_BYTES: usize = 8 * 1024;
 
 /// Judges the evidence of a ReviewResult. The answer is its status without `observedGeneration`
 /// and conditions, which are not part of the judgement.
@@ -75,7 +78,8 @@ fn category(category: &RubricCategory, pieces: &[Piece<'_>]) -> CategoryScore {
     let mut evidence: Vec<EvidenceScore> =
         pieces.iter().filter(|piece| piece.categories.contains(&name)).map(Piece::scored).collect();
     evidence.sort_by(|a, b| (a.score, &a.source, &a.why).cmp(&(b.score, &b.source, &b.why)));
-    evidence.truncate(64);
+    let listed = fitting(&evidence, 64, MAX_CATEGORY_BYTES).max(1);
+    evidence.truncate(listed);
     CategoryScore { name, weight, floor, added, score: evidence.first().map(|worst| worst.score), evidence }
 }
 

@@ -13,7 +13,7 @@ use super::{
     },
     Companion, evidence, output,
 };
-use crate::api::agent_task::Role;
+use crate::{api::agent_task::Role, review::bounded_delivery};
 
 /// Longest time for the logs, when everything else is done.
 const LOGS: Duration = Duration::from_secs(6);
@@ -90,7 +90,7 @@ fn blame(delivery: &mut DeliveryReport, words: &str) {
 }
 
 async fn reports(companion: &Companion) -> Vec<crate::api::common::ReportFacts> {
-    read_evidence(companion).await.into_iter().map(|(facts, _)| facts).collect()
+    bounded_delivery(read_evidence(companion).await.into_iter().map(|(facts, _)| facts).collect())
 }
 
 async fn read_evidence(companion: &Companion) -> Vec<(crate::api::common::ReportFacts, Vec<u8>)> {
