@@ -46,7 +46,7 @@ pub struct DecisionSpec {
     pub attempt: i32,
     /// Commit it speaks of: the reviewed commit (Approve, Reject), or a commit to gate (Retry).
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 64), regex(pattern = r"^[0-9a-f]{40}([0-9a-f]{24})?$"))]
+    #[schemars(length(max = 64), regex(pattern = r"^[0-9a-f]{40}$"))]
     pub commit: Option<String>,
     /// Who decides: must be the user who creates the object, as the API server knows them.
     #[schemars(length(min = 1, max = 256))]

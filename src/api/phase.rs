@@ -89,7 +89,7 @@ pub struct PhaseSpec {
     /// Whether a person must approve the merge.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approval: Option<Approval>,
-    /// How long the phase should take: an alert fires when it passes.
+    /// How long the phase should take, for people. No alert is raised in this version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expected_duration: Option<Duration>,
     /// How long the phase may take: it is escalated when it passes.

@@ -59,7 +59,8 @@ pub struct RepositorySpec {
     /// What a review looks at and what a score must reach.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub review: Option<Review>,
-    /// Paths that only a person may change, as git pathspecs. CI configuration unless set.
+    /// Paths that only a person should change, as git pathspecs; CI configuration unless set. Part of
+    /// the gate's hash; changes of them are not yet found out in this version.
     #[serde(default = "RepositorySpec::default_protected_paths")]
     #[schemars(length(max = 64), inner(length(min = 1, max = 512)))]
     pub protected_paths: Vec<String>,

@@ -42,10 +42,10 @@ impl Trust {
 /// # Errors
 /// If the API server cannot be reached.
 pub async fn trusted(phase: &Phase, context: &Context) -> Result<bool, Error> {
-    let (namespace, uid) = (phase.namespace().unwrap_or_default(), phase.uid().unwrap_or_default());
+    let namespace = phase.namespace().unwrap_or_default();
     let used = phase.status.as_ref().map(|status| status.used_decisions.as_slice()).unwrap_or_default();
     let open = |decision: &Decision| {
-        decision.spec.phase_uid == uid && !decision.uid().is_some_and(|decision| used.contains(&decision))
+        super::phase::speaks_of(decision, phase) && !decision.uid().is_some_and(|decision| used.contains(&decision))
     };
     if context.stores.decisions.find(open).is_none() || context.trust.holds(&namespace) {
         return Ok(true);

@@ -12,7 +12,7 @@ use kube::{
     Api, Client,
     api::{ObjectMeta, PostParams},
 };
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tracing::{info, warn};
 
 /// Who wants to lead, and how.
@@ -40,7 +40,8 @@ pub async fn acquire(client: Client, candidate: Candidate) -> Leadership {
     let api: Api<Lease> = Api::namespaced(client, &candidate.namespace);
     let mut seen: Option<(String, Instant)> = None;
     loop {
-        match attempt(&api, &candidate, &mut seen).await {
+        let tried = timeout(candidate.duration / 3, attempt(&api, &candidate, &mut seen)).await;
+        match tried.unwrap_or(Ok(None)) {
             Ok(Some(held)) => {
                 info!(lease = candidate.lease, identity = candidate.identity, "leading");
                 return Leadership { api, candidate, held };
@@ -108,15 +109,19 @@ impl Leadership {
     /// does not lead must not write.
     pub async fn hold(&mut self) {
         let mut renewed = Instant::now();
-        // Given up before others may take over.
+        // Given up before others may take over: they count from when they saw it change, which is later.
         let patience = self.candidate.duration * 2 / 3;
-        while renewed.elapsed() < patience {
-            sleep(self.candidate.duration / 5).await;
+        loop {
+            let last = renewed + patience;
+            if timeout_at(last, sleep(self.candidate.duration / 5)).await.is_err() {
+                break;
+            }
+            let asked = Instant::now();
             let next = lease(&self.candidate, Some(&self.held));
             let parameters = PostParams::default();
             let put = self.api.replace(&self.candidate.lease, &parameters, &next);
-            match timeout(self.candidate.duration / 3, put).await {
-                Ok(Ok(held)) => (self.held, renewed) = (held, Instant::now()),
+            match timeout_at(last.min(asked + self.candidate.duration / 3), put).await {
+                Ok(Ok(held)) => (self.held, renewed) = (held, asked),
                 Ok(Err(kube::Error::Api(refusal))) if refusal.code == 409 || refusal.code == 404 => break,
                 Ok(Err(error)) => warn!(%error, "failed to renew the Lease"),
                 Err(_) => warn!("renewing the Lease took too long"),

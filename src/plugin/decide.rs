@@ -209,7 +209,7 @@ fn said(note: &str, name: &str, what: &str) -> Result<String, Refused> {
 /// Only a full commit id is unmistakable.
 fn full_commit(commit: &str) -> Result<String, Refused> {
     let hex = commit.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
-    if hex && [40, 64].contains(&commit.len()) {
+    if hex && commit.len() == 40 {
         return Ok(commit.to_owned());
     }
     Err(Refused(format!("--commit takes the full id of a commit, not {commit:?}: see git rev-parse {commit}")))

@@ -70,6 +70,9 @@ pub async fn prepare(args: &PodArgs, places: &Places) -> Result<(), PrepareError
     let fetched = repository.fetch_start(&commit, LONGEST).await;
     fetched.map_err(|source| PrepareError::Fetch { commit: commit.clone(), source })?;
     checkout(&repository, &places.workspace, &assignment, &commit).await?;
+    for report in assignment.check.iter().flat_map(|check| &check.reports) {
+        clear(&places.workspace, &report.path)?;
+    }
     for (name, text) in brief::files(&assignment) {
         write(&places.brief.join(name), text.as_bytes())?;
     }
@@ -126,6 +129,23 @@ async fn checkout(
     Ok(())
 }
 
+/// Removes a report that was committed: what a check did not write in this pod is no evidence. A link on the way is left
+/// alone, since reports are never read through one. Nothing of the commit runs yet, so nothing moves meanwhile.
+fn clear(workspace: &Path, report: &str) -> Result<(), PrepareError> {
+    let mut path = workspace.to_owned();
+    for part in Path::new(report) {
+        path.push(part);
+        match std::fs::symlink_metadata(&path) {
+            Ok(found) if found.is_dir() => {}
+            Ok(_) if path == workspace.join(report) => break,
+            Ok(_) | Err(_) => return Ok(()),
+        }
+    }
+    let folder = path.is_dir();
+    let removed = if folder { std::fs::remove_dir_all(&path) } else { std::fs::remove_file(&path) };
+    removed.map_err(|source| PrepareError::Write { path, source })
+}
+
 fn empty(folder: &Path) -> io::Result<()> {
     for entry in std::fs::read_dir(folder)? {
         let entry = entry?;
@@ -142,4 +162,26 @@ fn write(path: &Path, bytes: &[u8]) -> Result<(), PrepareError> {
     let folders = path.parent().map_or(Ok(()), std::fs::create_dir_all);
     let written = folders.and_then(|()| std::fs::write(path, bytes));
     written.map_err(|source| PrepareError::Write { path: path.to_owned(), source })
+}
+
+#[cfg(test)]
+mod clear_tests {
+    use super::*;
+
+    #[test]
+    fn a_committed_report_is_removed_and_nothing_is_reached_through_a_link() {
+        let tree = tempfile::tempdir().unwrap();
+        let outside = tempfile::tempdir().unwrap();
+        std::fs::write(outside.path().join("junit.xml"), "precious").unwrap();
+        std::fs::create_dir(tree.path().join("reports")).unwrap();
+        std::fs::write(tree.path().join("reports/junit.xml"), "<testsuites/>").unwrap();
+        std::os::unix::fs::symlink(outside.path(), tree.path().join("linked")).unwrap();
+        std::os::unix::fs::symlink("/etc/passwd", tree.path().join("reports/link.sarif")).unwrap();
+        for report in ["reports/junit.xml", "reports/link.sarif", "linked/junit.xml", "missing/x.xml"] {
+            clear(tree.path(), report).unwrap();
+        }
+        assert_eq!(std::fs::read_dir(tree.path().join("reports")).unwrap().count(), 0);
+        assert_eq!(std::fs::read_to_string(outside.path().join("junit.xml")).unwrap(), "precious");
+        assert!(Path::new("/etc/passwd").exists());
+    }
 }

@@ -128,10 +128,6 @@ async fn integrate(o: &Observed, name: &str, context: &Context) -> Result<Answer
     let Some(task) = task_status(o, name) else { return Ok(Answer::Done) };
     let (source, stamp, seconds) = if let (Some(pushed), true) = (&task.submitted, task.agent_task.is_empty()) {
         // A person's commit: there is no AgentTask; the commit stands for itself.
-        let rev = CommitId::new(pushed.as_str())?;
-        if matches!(call(o, context, &Commit { rev: rev.into() }).await?, CommitAnswer::Missing) {
-            return Ok(Answer::CommitMissing(pushed.clone()));
-        }
         let since = o.status.state_since.as_ref().map_or(0, |since| since.0.as_second());
         (pushed.clone(), (pushed.clone(), u32::try_from(o.status.attempt).unwrap_or(0)), since)
     } else {
@@ -140,6 +136,10 @@ async fn integrate(o: &Observed, name: &str, context: &Context) -> Result<Answer
         let since = found.creation_timestamp().map_or(0, |time| time.0.as_second());
         (commit, (found.uid().unwrap_or_default(), u32::try_from(run).unwrap_or(0)), since)
     };
+    let rev = CommitId::new(source.as_str())?;
+    if matches!(call(o, context, &Commit { rev: rev.into() }).await?, CommitAnswer::Missing) {
+        return Ok(Answer::CommitMissing(source));
+    }
     let operation = build::integrate(o, task, &source, stamp, seconds)?;
     Ok(match call(o, context, &operation).await? {
         IntegrateAnswer::Integrated { commit, head, tree: _ } => {

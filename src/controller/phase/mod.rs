@@ -13,7 +13,7 @@ use tracing::{Instrument, info, info_span};
 
 use crate::{
     api::{
-        Phase, PhaseStatus,
+        Decision, Phase, PhaseStatus,
         phase::{Blocked, BlockedReason, PhaseState},
     },
     controller::{
@@ -39,6 +39,14 @@ pub async fn reconcile(phase: Arc<Phase>, context: Arc<Context>) -> Result<Actio
     let span =
         info_span!("phase", namespace = phase.namespace(), name = phase.name_any(), correlation_id = correlation);
     step(phase, &context).instrument(span).await
+}
+
+/// Whether a Decision is about this very phase. Its name counts as much as its UID: the name is what the admission
+/// policy has authorised.
+pub(super) fn speaks_of(decision: &Decision, phase: &Phase) -> bool {
+    decision.namespace() == phase.namespace()
+        && decision.spec.phase == phase.name_any()
+        && Some(&decision.spec.phase_uid) == phase.metadata.uid.as_ref()
 }
 
 async fn step(phase: Arc<Phase>, context: &Context) -> Result<Action, Error> {
@@ -93,7 +101,8 @@ async fn record(observed: &Observed, changes: &[Change], context: &Context) -> R
 /// Deadlines are the only thing that no watch announces.
 fn wake(status: &PhaseStatus, observed: &Observed) -> Action {
     let now = observed.stamp.now;
-    let backoff = status.backoff_until.as_ref().map(|until| until.0);
+    let goes_on = status.suspended_at.is_none() && status.blocked_by.is_empty();
+    let backoff = status.backoff_until.as_ref().filter(|_| goes_on).map(|until| until.0);
     let started = status.started_at.as_ref().filter(|_| runs(status.state) && status.suspended_at.is_none());
     let timeout = started.and_then(|started| Some(started.0 + observe::span(observed.phase.spec.timeout?)));
     match [backoff, timeout].into_iter().flatten().min() {

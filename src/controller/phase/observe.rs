@@ -17,7 +17,7 @@ use crate::{
     controller::{context::Context, pod},
     machine::{
         phase::{
-            CheckFact, CheckWork, Judgement, Order, OrderKind, ReviewFact, Snapshot, Stamp, TaskFact, Work,
+            CheckFact, CheckWork, Judgement, MAX_USED, Order, OrderKind, ReviewFact, Snapshot, Stamp, TaskFact, Work,
             check_task_name, planned,
         },
         preflight::{Ground, Neighbour, ProfileFact, RepositoryFact, preflight},
@@ -73,7 +73,7 @@ pub(super) fn observe(phase: Arc<Phase>, context: &Context, decisions_trusted: b
     let (profile, profile_fact) = profile(repository.as_deref(), &namespace, context);
     let limits = limits(&phase, repository.as_deref());
     let mine = decisions(&phase, context);
-    let suspended = phase.spec.suspend || suspended_by_person(&mine);
+    let suspended = phase.spec.suspend || suspended_by_person(&mine, decisions_trusted, &status);
     let neighbours = neighbours(&phase, &namespace, context);
     let ground = Ground {
         repository: repository_fact(repository.as_deref()),
@@ -276,24 +276,26 @@ pub(super) fn span(duration: Duration) -> jiff::SignedDuration {
 }
 
 fn decisions(phase: &Phase, context: &Context) -> Vec<Arc<Decision>> {
-    let (namespace, uid) = (phase.namespace(), phase.uid().unwrap_or_default());
-    let mut mine = context
-        .stores
-        .decisions
-        .state_filter(|decision| decision.namespace() == namespace && decision.spec.phase_uid == uid);
+    let mut mine = context.stores.decisions.state_filter(|decision| super::speaks_of(decision, phase));
     mine.sort_by_key(|decision| (decision.creation_timestamp(), decision.name_any()));
     mine
 }
 
-/// The newest of Suspend and Resume holds.
-fn suspended_by_person(decisions: &[Arc<Decision>]) -> bool {
-    let pauses = |decision: &&Arc<Decision>| matches!(decision.spec.kind, DecisionType::Suspend | DecisionType::Resume);
+/// The newest of Suspend and Resume holds. While Decisions cannot be believed, only those that were acted on count.
+fn suspended_by_person(decisions: &[Arc<Decision>], trusted: bool, status: &PhaseStatus) -> bool {
+    let pauses = |decision: &&Arc<Decision>| {
+        let believed = trusted || status.used_decisions.contains(&decision.uid().unwrap_or_default());
+        believed && matches!(decision.spec.kind, DecisionType::Suspend | DecisionType::Resume)
+    };
     decisions.iter().rfind(pauses).is_some_and(|newest| newest.spec.kind == DecisionType::Suspend)
 }
 
 fn orders(decisions: &[Arc<Decision>], status: &PhaseStatus) -> Vec<Order> {
-    let unused = |decision: &&Arc<Decision>| !status.used_decisions.contains(&decision.uid().unwrap_or_default());
-    decisions.iter().filter(unused).map(|decision| order(decision)).collect()
+    let used = |decision: &Arc<Decision>| status.used_decisions.contains(&decision.uid().unwrap_or_default());
+    // Older than all that are remembered: it was acted on, and forgotten since.
+    let full = status.used_decisions.len() >= MAX_USED;
+    let from = if full { decisions.iter().position(used).unwrap_or(decisions.len()) } else { 0 };
+    decisions.iter().skip(from).filter(|decision| !used(decision)).map(|decision| order(decision)).collect()
 }
 
 fn order(decision: &Decision) -> Order {

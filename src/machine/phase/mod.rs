@@ -14,7 +14,7 @@ mod tests;
 
 pub use decide::decide;
 pub use plan::{REWORK, agent_task_name, check_task_name, planned};
-pub use project::{Stamp, project};
+pub use project::{MAX_USED, Stamp, project};
 pub use settle::settle;
 
 use crate::api::{

@@ -64,10 +64,10 @@ fn waiting(name: &str) -> PhaseTaskStatus {
 
 /// Name of the AgentTask of a task: `{phase}-{task}-{attempt}-{dispatch}`.
 pub fn agent_task_name(phase: &str, task: &str, attempt: i32, dispatch: i32) -> String {
-    format!("{phase}-{task}-{attempt}-{dispatch}")
+    format!("{phase}.{task}.{attempt}.{dispatch}")
 }
 
 /// Name of the AgentTask of a check: `{phase}-r{attempt}-{number}-{check}`, beside its ReviewResult.
 pub fn check_task_name(phase: &str, attempt: i32, number: i32, check: &str) -> String {
-    format!("{phase}-r{attempt}-{number}-{check}")
+    format!("{phase}.r{attempt}-{number}.{check}")
 }

@@ -13,8 +13,8 @@ use crate::{
         agent_task::FailureClass,
         common::Backoff,
         phase::{
-            ApprovalStatus, Blocked, Escalation, JudgementRecord, MergeStatus, PhaseState, PhaseStatus, PhaseTaskState,
-            PhaseTaskStatus, ReleaseBranch, ReviewStatus,
+            ApprovalStatus, Blocked, BlockedReason, Escalation, JudgementRecord, MergeStatus, PhaseState, PhaseStatus,
+            PhaseTaskState, PhaseTaskStatus, ReleaseBranch, ReviewStatus,
         },
         review_result::Verdict,
     },
@@ -24,7 +24,7 @@ use crate::{
 /// Judgements kept in the history.
 const MAX_HISTORY: usize = 50;
 /// Decisions remembered as used.
-const MAX_USED: usize = 200;
+pub const MAX_USED: usize = 200;
 /// Reasons that the API holds.
 const MAX_BLOCKED: usize = 64;
 
@@ -289,10 +289,11 @@ fn move_start(status: &mut PhaseStatus, pause: Option<jiff::SignedDuration>) {
 }
 
 /// The turn is asked for when a review begins, kept up to the merge, and given up while the phase
-/// cannot go on, so that others on the same base branch do not wait for a person.
+/// cannot go on, so that others on the same base branch do not wait for a person. What is tried
+/// again by itself keeps its place.
 fn turn(status: &mut PhaseStatus, stamp: &Stamp) {
     let asks = matches!(status.state, PhaseState::Reviewing | PhaseState::Merging)
         && !stamp.suspended
-        && status.blocked_by.is_empty();
+        && status.blocked_by.iter().all(|blocked| blocked.reason == BlockedReason::OperationFailed);
     status.turn_since = asks.then(|| status.turn_since.take().unwrap_or(Time(stamp.now)));
 }

@@ -103,28 +103,28 @@ mod tests {
     #[case("./src//a.py", inside("src/a.py"))]
     #[case("src/../a.py", inside("a.py"))]
     #[case("../tree/a.py", inside("a.py"))]
-    #[case("file:///work/tree/src/a.py", inside("src/a.py"))]
-    #[case("file://localhost/work/tree/src/a.py", inside("src/a.py"))]
-    #[case("file:/work/tree/a.py", inside("a.py"))]
-    #[case("/work/tree/a%20b.py", inside("a b.py"))]
+    #[case("file:///code/tree/src/a.py", inside("src/a.py"))]
+    #[case("file://localhost/code/tree/src/a.py", inside("src/a.py"))]
+    #[case("file:/code/tree/a.py", inside("a.py"))]
+    #[case("/code/tree/a%20b.py", inside("a b.py"))]
     #[case("src\\a.py", inside("src/a.py"))]
     #[case("100%.py", inside("100%.py"))]
     #[case("a:1.py", inside("a:1.py"))]
-    #[case("/work/tree", Place::Nowhere)]
+    #[case("/code/tree", Place::Nowhere)]
     #[case("", Place::Nowhere)]
     #[case("file:", Place::Nowhere)]
     #[case("%2e%2e/secret", Place::Outside("../secret".to_owned()))]
     #[case("../../../../etc/passwd", Place::Outside("../../../../etc/passwd".to_owned()))]
-    #[case("/work/tree2/a.py", Place::Outside("/work/tree2/a.py".to_owned()))]
+    #[case("/code/tree2/a.py", Place::Outside("/code/tree2/a.py".to_owned()))]
     #[case("https://example.com/a.py", Place::Outside("https://example.com/a.py".to_owned()))]
     fn an_address_becomes_a_path_below_the_work_tree(#[case] uri: &str, #[case] expected: Place) {
-        assert_eq!(of_uri(uri, "/work/tree"), expected);
+        assert_eq!(of_uri(uri, "/code/tree"), expected);
     }
 
     #[test]
     fn a_base_joins_relative_addresses_only() {
-        assert_eq!(joined("file:///work/tree/", "src/a.py"), "file:///work/tree/src/a.py");
-        assert_eq!(joined("file:///work/tree", "/a.py"), "/a.py");
-        assert_eq!(joined("file:///work/tree/", "file:///x"), "file:///x");
+        assert_eq!(joined("file:///code/tree/", "src/a.py"), "file:///code/tree/src/a.py");
+        assert_eq!(joined("file:///code/tree", "/a.py"), "/a.py");
+        assert_eq!(joined("file:///code/tree/", "file:///x"), "file:///x");
     }
 }

@@ -56,7 +56,9 @@ impl Companion {
         let report = SubmissionReport { commit: snapshot.commit.clone(), summary: cut(summary, MAX_TEXT), answers };
         let counts = match pushed {
             Ok(()) => self.client.submit(&report, LONGEST).await?,
-            // Closed by an earlier submission that this process does not remember: the operator does.
+            // Closed by an earlier submission that this process does not remember: the operator does. It is asked in no
+            // other case: what is not in the repository must not become a submission.
+            Err(error) if !error.to_string().contains("has submitted its work") => return Err(error),
             Err(error) => match self.client.submit(&report, LONGEST).await {
                 Ok(first) if first != snapshot.commit => first,
                 Ok(_) | Err(_) => return Err(error),

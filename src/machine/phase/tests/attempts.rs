@@ -55,7 +55,7 @@ fn three_refusals_are_three_attempts_and_then_a_person_is_asked() {
         bench.step(&[]);
         bench.step(&[]);
         assert_eq!((bench.status.attempt, &*bench.status.summary.tasks), (attempt, "2/2"));
-        let name = format!("p-rework-{attempt}-1");
+        let name = format!("p.rework.{attempt}.1");
         assert_eq!(bench.task("rework").agent_task, name);
         bench = bench.see(&name, Work::Submitted);
         bench.step(&[(integrate("rework"), is_in("rework"))]);
@@ -106,7 +106,7 @@ fn the_timeout_runs_only_while_the_phase_can_do_something_about_it(#[case] bench
 #[rstest]
 #[case::pending(Bench::new())]
 #[case::preparing(preparing())]
-#[case::developing(Bench::working().see("p-a-1-1", Work::Submitted))]
+#[case::developing(Bench::working().see("p.a.1.1", Work::Submitted))]
 #[case::reviewing(Bench::judged(Verdict::Pass, None))]
 #[case::backoff(waited_out())]
 #[case::merging(Bench::merging())]

@@ -186,12 +186,12 @@ impl Bench {
     pub(super) fn working() -> Self {
         let mut bench = Self::developing();
         bench.step(&[]);
-        bench.see("p-a-1-1", Work::Active).see("p-b-1-1", Work::Active)
+        bench.see("p.a.1.1", Work::Active).see("p.b.1.1", Work::Active)
     }
 
     /// A phase in Reviewing, attempt 1, that has not begun its review.
     pub(super) fn integrated() -> Self {
-        let mut bench = Self::working().see("p-a-1-1", Work::Submitted).see("p-b-1-1", Work::Submitted);
+        let mut bench = Self::working().see("p.a.1.1", Work::Submitted).see("p.b.1.1", Work::Submitted);
         bench.step(&[(integrate("a"), is_in("a")), (integrate("b"), is_in("b"))]);
         bench.step(&[]);
         bench

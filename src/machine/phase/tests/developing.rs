@@ -70,50 +70,50 @@ fn a_phase_starts(
     PhaseState::Developing, &["EnsureTask(a)", "EnsureTask(b)"]
 )]
 #[case::a_task_waits_for_those_it_depends_on(
-    Bench::developing().with(|w| { w.depends_on.insert("b".into(), vec!["a".into()]); }).see("p-a-1-1", Work::Active), vec![],
+    Bench::developing().with(|w| { w.depends_on.insert("b".into(), vec!["a".into()]); }).see("p.a.1.1", Work::Active), vec![],
     &["EnsureTask(a)", "TaskWorking(a)"], PhaseState::Developing, &[]
 )]
 #[case::no_more_tasks_than_agreed_work_at_once(
-    Bench::developing().with(|w| w.parallelism = 1).see("p-a-1-1", Work::Active), vec![],
+    Bench::developing().with(|w| w.parallelism = 1).see("p.a.1.1", Work::Active), vec![],
     &["EnsureTask(a)", "TaskWorking(a)"], PhaseState::Developing, &[]
 )]
 #[case::a_deleted_agent_task_is_made_again_under_its_name_and_counted_once(
-    Bench::working().with(|w| { w.tasks.remove("p-a-1-1"); }), vec![],
+    Bench::working().with(|w| { w.tasks.remove("p.a.1.1"); }), vec![],
     &["EnsureTask(a)"], PhaseState::Developing, &["EnsureTask(a)"]
 )]
 #[case::a_submission_is_integrated_at_once(
-    Bench::working().see("p-a-1-1", Work::Submitted), vec![(integrate("a"), is_in("a"))],
+    Bench::working().see("p.a.1.1", Work::Submitted), vec![(integrate("a"), is_in("a"))],
     &["Integrate(a)", "TaskIntegrated(a)", "Release(i-a)"], PhaseState::Developing, &[]
 )]
 #[case::a_conflict_hands_the_task_out_anew(
-    Bench::working().see("p-a-1-1", Work::Submitted), vec![(integrate("a"), Answer::Conflict(vec!["x.py".into()]))],
+    Bench::working().see("p.a.1.1", Work::Submitted), vec![(integrate("a"), Answer::Conflict(vec!["x.py".into()]))],
     &["Integrate(a)", "TaskAnew(a)"], PhaseState::Developing, &["EnsureTask(a)"]
 )]
 #[case::a_conflict_that_does_not_go_away_asks_a_person(
-    Bench::working().with(|w| w.max_dispatches = 1).see("p-a-1-1", Work::Submitted),
+    Bench::working().with(|w| w.max_dispatches = 1).see("p.a.1.1", Work::Submitted),
     vec![(integrate("a"), Answer::Conflict(vec!["x.py".into()]))],
     &["Integrate(a)", "TaskFailed(a)", "Escalate(Conflict)"], PhaseState::Escalated, &[]
 )]
 #[case::two_conflicts_in_one_step_are_one_escalation(
-    Bench::working().with(|w| w.max_dispatches = 1).see("p-a-1-1", Work::Submitted).see("p-b-1-1", Work::Submitted),
+    Bench::working().with(|w| w.max_dispatches = 1).see("p.a.1.1", Work::Submitted).see("p.b.1.1", Work::Submitted),
     vec![(integrate("a"), Answer::Conflict(vec![])), (integrate("b"), Answer::Conflict(vec![]))],
     &["Integrate(a)", "Integrate(b)", "TaskFailed(a)", "Escalate(Conflict)", "TaskFailed(b)", "Escalate(Conflict)"],
     PhaseState::Escalated, &[]
 )]
 #[case::a_release_branch_that_moved_is_recorded_and_tried_again(
-    Bench::working().see("p-a-1-1", Work::Submitted), vec![(integrate("a"), Answer::Stale { head: "c9".into() })],
+    Bench::working().see("p.a.1.1", Work::Submitted), vec![(integrate("a"), Answer::Stale { head: "c9".into() })],
     &["Integrate(a)", "Release(c9)"], PhaseState::Developing, &["Integrate(a)"]
 )]
 #[case::a_task_without_runs_left_asks_a_person(
-    Bench::working().see("p-a-1-1", failed(FailureClass::AgentError)), vec![],
+    Bench::working().see("p.a.1.1", failed(FailureClass::AgentError)), vec![],
     &["TaskFailed(a)", "Escalate(TaskFailed)"], PhaseState::Escalated, &[]
 )]
 #[case::a_spent_budget_says_so(
-    Bench::working().see("p-a-1-1", failed(FailureClass::BudgetExceeded)), vec![],
+    Bench::working().see("p.a.1.1", failed(FailureClass::BudgetExceeded)), vec![],
     &["TaskFailed(a)", "Escalate(BudgetExceeded)"], PhaseState::Escalated, &[]
 )]
 #[case::all_in_leads_to_the_review(
-    { let mut bench = Bench::working().see("p-a-1-1", Work::Submitted).see("p-b-1-1", Work::Submitted);
+    { let mut bench = Bench::working().see("p.a.1.1", Work::Submitted).see("p.b.1.1", Work::Submitted);
       bench.step(&[(integrate("a"), is_in("a")), (integrate("b"), is_in("b"))]); bench }, vec![],
     &["DropReview", "Enter(Reviewing)"], PhaseState::Reviewing, &["IntegrateBase"]
 )]
@@ -131,29 +131,29 @@ fn tasks_are_developed(
 #[test]
 fn the_first_of_two_escalations_says_where_the_phase_stood() {
     let mut bench =
-        Bench::working().with(|w| w.max_dispatches = 1).see("p-a-1-1", Work::Submitted).see("p-b-1-1", Work::Submitted);
+        Bench::working().with(|w| w.max_dispatches = 1).see("p.a.1.1", Work::Submitted).see("p.b.1.1", Work::Submitted);
     bench.step(&[(integrate("a"), Answer::Conflict(vec![])), (integrate("b"), Answer::Conflict(vec![]))]);
     assert_eq!(bench.status.escalation.unwrap().from, PhaseState::Developing);
 }
 
 #[test]
 fn a_task_that_is_handed_out_anew_gets_a_name_of_its_own() {
-    let mut bench = Bench::working().see("p-a-1-1", Work::Submitted);
+    let mut bench = Bench::working().see("p.a.1.1", Work::Submitted);
     bench.step(&[(integrate("a"), Answer::Conflict(vec!["x.py".into()]))]);
     assert_eq!((bench.task("a").state, &*bench.task("a").agent_task), (PhaseTaskState::Waiting, ""));
     assert!(bench.task("a").message.contains("x.py"));
     bench.step(&[]);
-    assert_eq!((bench.task("a").dispatch, &*bench.task("a").agent_task), (2, "p-a-1-2"));
+    assert_eq!((bench.task("a").dispatch, &*bench.task("a").agent_task), (2, "p.a.1.2"));
 }
 
 #[test]
 fn a_crash_between_making_an_agent_task_and_recording_it_makes_it_once() {
     // The AgentTask is there, the record says that the task still waits.
     let before = Bench::developing();
-    let mut after = before.clone().see("p-a-1-1", Work::Active).see("p-b-1-1", Work::Active);
+    let mut after = before.clone().see("p.a.1.1", Work::Active).see("p.b.1.1", Work::Active);
     assert_eq!(before.next(), after.next());
     after.step(&[]);
-    assert_eq!((after.task("a").dispatch, &*after.task("a").agent_task), (1, "p-a-1-1"));
+    assert_eq!((after.task("a").dispatch, &*after.task("a").agent_task), (1, "p.a.1.1"));
     assert_eq!(after.next(), [""; 0]);
 }
 
@@ -161,12 +161,12 @@ fn a_crash_between_making_an_agent_task_and_recording_it_makes_it_once() {
 fn a_task_added_to_the_spec_is_done_too() {
     let mut bench = Bench::working().with(|w| w.spec_tasks.push("c".into()));
     bench.step(&[]);
-    assert_eq!((bench.task("c").state, &*bench.task("c").agent_task), (PhaseTaskState::Working, "p-c-1-1"));
+    assert_eq!((bench.task("c").state, &*bench.task("c").agent_task), (PhaseTaskState::Working, "p.c.1.1"));
 }
 
 #[test]
 fn a_task_removed_before_it_started_is_dropped_and_one_at_work_goes_on() {
-    let mut bench = Bench::developing().with(|w| w.parallelism = 1).see("p-a-1-1", Work::Active);
+    let mut bench = Bench::developing().with(|w| w.parallelism = 1).see("p.a.1.1", Work::Active);
     bench.step(&[]);
     let mut bench = bench.with(|w| w.spec_tasks = vec!["c".into()]);
     bench.step(&[]);
@@ -189,7 +189,7 @@ fn an_idle_rework_is_no_progress_and_not_a_failed_task() {
     let mut bench = Bench::backoff().with(|w| w.backoff_over = true);
     bench.step(&[]);
     bench.step(&[]);
-    let mut bench = bench.see("p-rework-2-1", failed(FailureClass::NoChange));
+    let mut bench = bench.see("p.rework.2.1", failed(FailureClass::NoChange));
     bench.step(&[]);
     assert_eq!(bench.reason(), Some(EscalationReason::NoProgress));
 }

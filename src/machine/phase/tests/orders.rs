@@ -105,7 +105,7 @@ fn orders_are_used_one_at_a_time_oldest_first() {
 
 /// Escalated from Developing: `a` failed, `b` is `other`.
 fn task_failed(other: Work) -> Bench {
-    let mut bench = Bench::working().see("p-a-1-1", failed(FailureClass::AgentError)).see("p-b-1-1", other);
+    let mut bench = Bench::working().see("p.a.1.1", failed(FailureClass::AgentError)).see("p.b.1.1", other);
     bench.step(&[]);
     bench
 }
@@ -208,13 +208,13 @@ fn a_retry_leads_back_to_where_it_stood(#[case] bench: Bench, #[case] told: &[&s
 
 #[test]
 fn a_retry_after_a_timeout_keeps_what_was_submitted_and_makes_anew_what_was_stopped() {
-    let mut bench = timed_out(Bench::working().see("p-a-1-1", Work::Submitted));
-    bench.world.tasks.remove("p-b-1-1");
+    let mut bench = timed_out(Bench::working().see("p.a.1.1", Work::Submitted));
+    bench.world.tasks.remove("p.b.1.1");
     let mut bench = retried(bench, None);
     bench.step(&[]);
     assert_eq!(bench.next(), ["Integrate(a)", "EnsureTask(b)"]);
     bench.step(&[(integrate("a"), is_in("a"))]);
-    assert_eq!(bench.task("b").agent_task, "p-b-1-2", "a branch of its own");
+    assert_eq!(bench.task("b").agent_task, "p.b.1.2", "a branch of its own");
 }
 
 #[test]

@@ -16,7 +16,7 @@ type Answers = Vec<(Action, Answer)>;
 
 fn checked(work: CheckWork) -> Bench {
     Bench::reviewing().with(|w| {
-        w.check_tasks.insert("p-r1-1-test".into(), work);
+        w.check_tasks.insert("p.r1-1.test".into(), work);
     })
 }
 
@@ -112,7 +112,7 @@ fn a_tree_that_failed_this_gate_before_is_not_judged_again() {
     let mut bench = Bench::backoff().with(|w| w.backoff_over = true);
     bench.step(&[]);
     bench.step(&[]);
-    let mut bench = bench.see("p-rework-2-1", crate::machine::phase::Work::Submitted);
+    let mut bench = bench.see("p.rework.2.1", crate::machine::phase::Work::Submitted);
     bench.step(&[(super::bench::integrate("rework"), super::bench::is_in("rework"))]);
     bench.step(&[]);
     bench.step(&[(Action::IntegrateBase, base_in("c1"))]);

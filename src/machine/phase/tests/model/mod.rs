@@ -232,8 +232,8 @@ impl Model for Config {
             Property::always("a task is integrated once per attempt", |_, world: &World| {
                 let Some((_, work)) = &world.outside.git.release else { return true };
                 work.iter().all(|name| {
-                    let stem = name.rsplit_once('-').unwrap().0;
-                    work.iter().filter(|other| other.rsplit_once('-').unwrap().0 == stem).count() == 1
+                    let stem = name.rsplit_once('.').unwrap().0;
+                    work.iter().filter(|other| other.rsplit_once('.').unwrap().0 == stem).count() == 1
                 })
             }),
             Property::always("a verdict is recorded once", |_, world: &World| {
