@@ -19,6 +19,8 @@ pub mod server;
 pub mod snapshot;
 pub mod step;
 pub mod sync;
+#[cfg(test)]
+mod world;
 
 use std::{path::PathBuf, process::ExitCode};
 

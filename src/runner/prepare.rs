@@ -63,23 +63,28 @@ pub enum PrepareError {
 pub async fn prepare(args: &PodArgs, places: &Places) -> Result<(), PrepareError> {
     let client = RunnerClient::new(args, &places.token)?;
     let assignment = client.assignment(LONGEST).await?;
-    let commit = assignment.commit.clone().ok_or_else(|| PrepareError::NoCommit(assignment.agent_task.clone()))?;
     copy_executable(&places.tools)?;
+    set_up(args, places, &assignment).await
+}
+
+/// The volumes, for a task that is known.
+pub(super) async fn set_up(args: &PodArgs, places: &Places, assignment: &Assignment) -> Result<(), PrepareError> {
+    let commit = assignment.commit.clone().ok_or_else(|| PrepareError::NoCommit(assignment.agent_task.clone()))?;
     let repository = PodRepository::new(args, &places.git, &assignment.clone_path, &places.token);
     repository.init().await?;
     let fetched = repository.fetch_start(&commit, LONGEST).await;
     fetched.map_err(|source| PrepareError::Fetch { commit: commit.clone(), source })?;
-    checkout(&repository, &places.workspace, &assignment, &commit).await?;
+    checkout(&repository, &places.workspace, assignment, &commit).await?;
     for report in assignment.check.iter().flat_map(|check| &check.reports) {
         clear(&places.workspace, &report.path)?;
     }
-    for (name, text) in brief::files(&assignment) {
+    for (name, text) in brief::files(assignment) {
         write(&places.brief.join(name), text.as_bytes())?;
     }
     for (name, text) in brief::home_files() {
         write(&places.home.join(name), text.as_bytes())?;
     }
-    let known = serde_json::to_vec(&assignment).map_err(io::Error::from);
+    let known = serde_json::to_vec(assignment).map_err(io::Error::from);
     let file = places.git.join(ASSIGNMENT);
     let known = known.map_err(|source| PrepareError::Write { path: file.clone(), source })?;
     write(&file, &known)?;
@@ -183,5 +188,129 @@ mod clear_tests {
         assert_eq!(std::fs::read_dir(tree.path().join("reports")).unwrap().count(), 0);
         assert_eq!(std::fs::read_to_string(outside.path().join("junit.xml")).unwrap(), "precious");
         assert!(Path::new("/etc/passwd").exists());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{process::Command, sync::atomic::Ordering};
+
+    use super::*;
+    use crate::{api::agent_task::Role, runner::world::World};
+
+    /// A command as the agent would run it.
+    fn agent(world: &World, command: &str) -> String {
+        let output = Command::new("sh")
+            .args(["-c", command])
+            .env("HOME", &world.places.home)
+            .env("GIT_CONFIG_NOSYSTEM", "1")
+            .current_dir(&world.places.workspace)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{command}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    fn everything(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+        let mut found = Vec::new();
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                found.extend(everything(&path));
+            } else {
+                found.push((path.clone(), std::fs::read(&path).unwrap()));
+            }
+        }
+        found
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_pod_that_is_not_pinned_yet_waits_and_is_then_prepared() {
+        let world = World::new(Role::Developer).await;
+        world.operator.unavailable.store(3, Ordering::SeqCst);
+        prepare(&world.args, &world.places).await.unwrap();
+        let copied = std::fs::metadata(world.places.tools.join("phasegate")).unwrap();
+        assert_eq!((copied.len(), copied.permissions().mode() & 0o777), {
+            let ours = std::env::current_exe().unwrap();
+            (std::fs::metadata(ours).unwrap().len(), 0o755)
+        });
+        let greet = std::fs::read_to_string(world.places.workspace.join("greet.py")).unwrap();
+        assert_eq!(greet, "print('hello')\n");
+        for file in ["task.md", "task.json", "findings.json", "mcp.json", "opencode.json", "cline_mcp_settings.json"] {
+            assert!(world.places.brief.join(file).is_file(), "{file}");
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn the_agent_has_a_repository_of_its_own_on_its_branch() {
+        let world = World::new(Role::Developer).await;
+        set_up(&world.args, &world.places, &world.assignment()).await.unwrap();
+        assert_eq!(agent(&world, "git status --porcelain"), "");
+        assert_eq!(agent(&world, "git branch --show-current").trim(), "bugfix/phase-1-review-2");
+        assert_eq!(agent(&world, "git log --format=%s"), "start\n");
+        assert_eq!(agent(&world, "git remote"), "");
+        agent(&world, "echo more >> greet.py; git commit -qam mine; git diff --stat HEAD~1");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn the_token_is_left_nowhere() {
+        use base64::Engine as _;
+        let world = World::new(Role::Developer).await;
+        set_up(&world.args, &world.places, &world.assignment()).await.unwrap();
+        let basic = base64::engine::general_purpose::STANDARD.encode("klein:pod-token");
+        let places = &world.places;
+        for folder in [&places.workspace, &places.git, &places.brief, &places.home, &places.out] {
+            for (path, bytes) in everything(folder) {
+                let text = String::from_utf8_lossy(&bytes);
+                assert!(!text.contains("pod-token") && !text.contains(&basic), "{}", path.display());
+            }
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_sandbox_that_was_lost_is_prepared_again() {
+        let world = World::new(Role::Check).await;
+        for _ in 0..2 {
+            set_up(&world.args, &world.places, &world.assignment()).await.unwrap();
+            world.write("left/behind", "x");
+            std::fs::write(world.places.workspace.join("greet.py"), "changed").unwrap();
+        }
+        set_up(&world.args, &world.places, &world.assignment()).await.unwrap();
+        assert_eq!(agent(&world, "git status --porcelain --ignored"), "");
+        assert!(!world.places.workspace.join("left").exists());
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn the_work_tree_holds_the_bytes_of_the_commit_whatever_its_attributes_say() {
+        let world = World::new(Role::Check).await;
+        let work = world.dir().join("seed");
+        std::fs::write(work.join(".gitattributes"), "*.bat text eol=crlf\n*.id ident\n*.f filter=evil\n").unwrap();
+        std::fs::write(work.join("a.bat"), "one\ntwo\n").unwrap();
+        std::fs::write(work.join("a.id"), "$Id$\n").unwrap();
+        std::fs::write(work.join("a.f"), "raw\n").unwrap();
+        crate::runner::world::git(&work, &["add", "-A"]);
+        crate::runner::world::git(&work, &["commit", "-qm", "more"]);
+        let bare = world.bare();
+        crate::runner::world::git(&work, &["push", "-q", bare.to_str().unwrap(), "HEAD:refs/heads/main"]);
+        let mut assignment = world.assignment();
+        assignment.commit = Some(world.head("refs/heads/main"));
+        set_up(&world.args, &world.places, &assignment).await.unwrap();
+        for (file, bytes) in [("a.bat", "one\ntwo\n"), ("a.id", "$Id$\n"), ("a.f", "raw\n")] {
+            assert_eq!(std::fs::read_to_string(world.places.workspace.join(file)).unwrap(), bytes);
+        }
+        assert_eq!(agent(&world, "git status --porcelain"), "");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_commit_that_is_not_there_is_named() {
+        let world = World::new(Role::Check).await;
+        let mut assignment = world.assignment();
+        let commit = "0123456789012345678901234567890123456789";
+        assignment.commit = Some(commit.to_owned());
+        let error = set_up(&world.args, &world.places, &assignment).await.unwrap_err().to_string();
+        assert!(error.starts_with(&format!("failed to fetch commit {commit}")), "{error}");
+        assignment.commit = None;
+        let error = set_up(&world.args, &world.places, &assignment).await.unwrap_err().to_string();
+        assert!(error.contains("names no commit"), "{error}");
     }
 }

@@ -29,8 +29,11 @@ pub const MAX_NOTE: usize = 1024;
 pub const MAX_HEADS: usize = 1000;
 /// Most reports of a delivery.
 pub const MAX_REPORTS: usize = 8;
-/// Most bytes of a request: eight reports of a hundred findings of a kibibyte, and room.
-pub const MAX_BODY: usize = 2 << 20;
+/// Most findings of a delivery, all reports together.
+pub const MAX_FINDINGS: usize = 100;
+/// Most bytes of a request: a hundred findings of a kibibyte, or a thousand heads, and room. What is larger would not
+/// fit into an object either.
+pub const MAX_BODY: usize = 512 << 10;
 
 /// Path of one resource of a task, for the client; the server has it as a pattern.
 pub fn path(namespace: &str, task: &str, resource: &str, run: i32) -> String {

@@ -28,7 +28,7 @@ pub(super) async fn serve(companion: Arc<Companion>, listener: TcpListener) {
     }
 }
 
-fn app(companion: Arc<Companion>) -> Router {
+pub(super) fn app(companion: Arc<Companion>) -> Router {
     // Stateless: nothing of a session is lost when the companion starts again.
     let config = StreamableHttpServerConfig::default()
         .with_legacy_session_mode(false)
