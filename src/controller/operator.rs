@@ -113,8 +113,8 @@ async fn client() -> Result<Client, OperatorError> {
 fn runner_api(context: &Context) -> RunnerApi {
     let tokens = Arc::new(KubeTokens::new(context.client.clone()));
     let account = context.config.task_service_account.clone();
-    let (tasks, phases) = (context.stores.tasks.clone(), context.stores.phases.clone());
-    RunnerApi::new(context.client.clone(), tasks, phases, tokens, account)
+    let phases = context.stores.phases.clone();
+    RunnerApi::new(context.client.clone(), phases, tokens, account).with_git(context.git.clone())
 }
 
 fn on_signal(stop: watch::Sender<bool>) -> Result<impl Future<Output = ()>, OperatorError> {
