@@ -1,7 +1,9 @@
 //! The containers of a task pod.
 //!
-//! Order of the init containers: `prepare` ends before anything else starts; `companion` serves
-//! before the agent starts; then the services of a check.
+//! Order of the init containers: `prepare` ends before anything else starts; then the services of a
+//! check; `companion` last, and it serves before the agent starts. Sidecars are told to end in the
+//! reverse order, each once the one after it is gone (KEP-753): the companion must not wait for a
+//! service that takes no signals.
 
 use std::collections::BTreeMap;
 

@@ -79,8 +79,9 @@ fn pod(task: &AgentTask, run: i32, config: &PodConfig) -> PodSpec {
         Role::Sync => PodSpec { containers: vec![containers::sync(task, run, config)], ..frame },
         Role::Developer | Role::Check | Role::Reviewer => {
             let profile = &task.spec.pod;
-            let mut init = vec![containers::prepare(task, run, config), containers::companion(task, run, config)];
+            let mut init = vec![containers::prepare(task, run, config)];
             init.extend(containers::services(task));
+            init.push(containers::companion(task, run, config));
             let secrets =
                 profile.image_pull_secrets.iter().map(|secret| LocalObjectReference { name: secret.name.clone() });
             PodSpec {
