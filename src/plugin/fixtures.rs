@@ -53,6 +53,18 @@ pub(crate) fn developing() -> Value {
     })
 }
 
+/// Both tasks are in, the checks run.
+pub(crate) fn reviewing() -> Value {
+    let mut status = developing();
+    status["state"] = json!("Reviewing");
+    status["summary"] = json!({ "attempt": "1/3", "tasks": "2/2", "waitingFor": "checks" });
+    status["tasks"][1]["state"] = json!("Integrated");
+    status["tasks"][1]["commit"] = json!("5e6f708192a3");
+    status["review"] = review("alicia-1-r1-1", "Fail");
+    status["review"]["verdict"] = Value::Null;
+    status
+}
+
 /// Attempt 1 was refused, attempt 2 has begun.
 pub(crate) fn sent_back() -> Value {
     json!({

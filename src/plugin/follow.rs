@@ -42,6 +42,7 @@ pub(crate) fn lines(before: Option<&Phase>, now: &Phase, results: &Results, widt
     }
     let past = before.and_then(|before| before.status.as_ref());
     told.extend(worked(past, status));
+    told.extend(reviewed(past, status));
     told.extend(moved(past, now, status, look));
     let name = reading::name(now);
     told.iter()
@@ -157,7 +158,10 @@ fn worked(past: Option<&PhaseStatus>, status: &PhaseStatus) -> Vec<Entry> {
         past.and_then(|past| past.tasks.iter().find(|task| task.agent_task == agent_task)).map(|task| task.state)
     };
     let attempt = format!("attempt {}  ", reading::attempt_of(status, status.attempt));
-    let (done, all) = reading::tasks_done(status);
+    let all = status.tasks.len();
+    let integrated =
+        |past: &PhaseStatus| past.tasks.iter().filter(|task| task.state == PhaseTaskState::Integrated).count();
+    let mut done = past.filter(|past| past.attempt == status.attempt).map_or(0, integrated);
     let changed = status.tasks.iter().filter(|task| was(&task.agent_task) != Some(task.state));
     // At the first look, work that is done already is old news.
     let news = changed.filter(|task| past.is_some() || task.state == PhaseTaskState::Working);
@@ -168,7 +172,9 @@ fn worked(past: Option<&PhaseStatus>, status: &PhaseStatus) -> Vec<Entry> {
             PhaseTaskState::Working => started.push(task.name.as_str()),
             PhaseTaskState::Integrated => {
                 let commit = task.commit.as_deref().map(|commit| format!(" as {}", short(commit))).unwrap_or_default();
-                entries.push(vec![format!("{attempt}{} integrated{commit} ({done}/{all})", task.name)]);
+                done += 1;
+                let of_all = if status.attempt > 1 { String::new() } else { format!(" ({done}/{all})") };
+                entries.push(vec![format!("{attempt}{} integrated{commit}{of_all}", task.name)]);
             }
             PhaseTaskState::Failed => {
                 entries.push(vec![format!("{attempt}{} failed: {}", task.name, plain(&task.message))]);
@@ -179,6 +185,15 @@ fn worked(past: Option<&PhaseStatus>, status: &PhaseStatus) -> Vec<Entry> {
         entries.push(vec![format!("{attempt}at work: {}", started.join(", "))]);
     }
     entries
+}
+
+/// A review that began: the commit to judge is known only once the base branch is integrated.
+fn reviewed(past: Option<&PhaseStatus>, status: &PhaseStatus) -> Option<Entry> {
+    let commit = |status: &PhaseStatus| status.review.as_ref().map(|review| review.commit.clone());
+    let now = commit(status).filter(|commit| !commit.is_empty() && status.state == PhaseState::Reviewing)?;
+    let known = past.and_then(commit).is_some_and(|before| before == now);
+    let attempt = reading::attempt_of(status, status.attempt);
+    (!known).then(|| vec![format!("attempt {attempt}  checks run on {}", short(&now))])
 }
 
 /// The state, if it is another than before.
@@ -199,13 +214,12 @@ fn moved(past: Option<&PhaseStatus>, phase: &Phase, status: &PhaseStatus, look: 
         return Some(vec![format!("waits: {}{more}", plain(&blocked.message))]);
     }
     let line = match status.state {
-        PhaseState::Pending | PhaseState::Developing | PhaseState::Backoff | PhaseState::Merging => return None,
+        PhaseState::Pending
+        | PhaseState::Developing
+        | PhaseState::Reviewing
+        | PhaseState::Backoff
+        | PhaseState::Merging => return None,
         PhaseState::Preparing => "starts".to_owned(),
-        PhaseState::Reviewing => {
-            let commit =
-                status.review.as_ref().map(|review| format!(" on {}", short(&review.commit))).unwrap_or_default();
-            format!("{attempt}checks run{commit}")
-        }
         PhaseState::AwaitingApproval => {
             let word = look.paint(Tone::Waits, "WAITS");
             format!("{attempt}{} passes the gate, {word} for {}", status.summary.score, waiting_for(status))

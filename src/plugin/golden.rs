@@ -9,8 +9,8 @@ use super::{
     args::Answer,
     decide::{Wish, decide, took_effect},
     fixtures::{
-        awaiting, bare, blocked, developing, escalated, mended, passed, phase, queued, refused, sent_back, suspended,
-        unjudged,
+        awaiting, bare, blocked, developing, escalated, mended, passed, phase, queued, refused, reviewing, sent_back,
+        suspended, unjudged,
     },
     follow::{self, Results, Settled},
     next, report, table,
@@ -95,7 +95,7 @@ fn the_tree_shows_each_phase_once_even_in_a_circle() {
 
 #[test]
 fn a_watch_tells_a_refusal_and_the_pass_after_it() {
-    let steps = [phase(1, &queued()), phase(1, &developing()), phase(1, &sent_back()), phase(1, &passed())];
+    let steps = [queued(), developing(), reviewing(), sent_back(), passed()].map(|status| phase(1, &status));
     let mut story: Vec<String> = vec![told(None, &steps[0])];
     story.extend(steps.windows(2).map(|pair| told(Some(&pair[0]), &pair[1])));
     insta::assert_snapshot!("watch", story.join("\n"));
