@@ -80,11 +80,18 @@ write_overlay() {
   printf '      - {op: replace, path: /spec/upstream/url, value: "git://alicia-upstream.%s.svc.cluster.local/alicia.git"}\n' "$namespace"
 }
 
-# git_in NAMESPACE REPOSITORY ARGUMENTS...: git in the git service's own repository.
+# git_in NAMESPACE REPOSITORY ARGUMENTS...: git in the git service's own repository. Its pod may be restarting: asked again.
 git_in() {
-  local repository=/var/lib/phasegate/git/$1/$2.git
+  local repository=/var/lib/phasegate/git/$1/$2.git try out
   shift 2
-  kubectl -n "$SYSTEM" exec statefulset/phasegate-git -- git --git-dir "$repository" "$@"
+  for try in 1 2 3; do
+    if out=$(kubectl -n "$SYSTEM" exec statefulset/phasegate-git -- git --git-dir "$repository" "$@"); then
+      printf '%s\n' "$out"
+      return
+    fi
+    sleep $((try * 2))
+  done
+  return 1
 }
 
 # state_of NAMESPACE PHASE

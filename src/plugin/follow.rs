@@ -10,7 +10,7 @@ use super::{
 use crate::api::{
     Phase, PhaseStatus, ReviewResult, ReviewResultStatus,
     common::Severity,
-    phase::{BlockedReason, JudgementRecord, PhaseState, PhaseTaskState},
+    phase::{Blocked, BlockedReason, JudgementRecord, PhaseState, PhaseTaskState},
     review_result::{JudgedFinding, ReasonType, Verdict},
 };
 
@@ -199,10 +199,12 @@ fn reviewed(past: Option<&PhaseStatus>, status: &PhaseStatus) -> Option<Entry> {
 /// The state, if it is another than before.
 fn moved(past: Option<&PhaseStatus>, phase: &Phase, status: &PhaseStatus, look: &Look) -> Option<Entry> {
     let same_state = past.is_some_and(|past| past.state == status.state && past.observed_generation >= 0);
-    // Why it waits, not how far the others are meanwhile.
-    let blocks = |status: &PhaseStatus| status.blocked_by.iter().map(|blocked| blocked.reason).collect::<Vec<_>>();
-    let same_blocks = past.is_some_and(|past| blocks(past) == blocks(status) && past.observed_generation >= 0);
-    if same_state && (same_blocks || status.blocked_by.is_empty()) {
+    // Why it waits, not how far the others are meanwhile, nor what no longer stands in the way.
+    let news = |past: &PhaseStatus| {
+        let known = |blocked: &Blocked| past.blocked_by.iter().any(|before| before.reason == blocked.reason);
+        !status.blocked_by.iter().all(known)
+    };
+    if same_state && !past.is_some_and(news) {
         return None;
     }
     let attempt = format!("attempt {}  ", reading::attempt_of(status, status.attempt));
