@@ -255,7 +255,7 @@ async fn what_must_not_change_does_not() {
 async fn kubectl_explains_every_kind() {
     let server = ApiServer::with_chart().await;
     for (field, words) in [
-        ("repositories.spec.protectedPaths", "Paths that only a person may change"),
+        ("repositories.spec.protectedPaths", "Paths that only a person should change"),
         ("ph.spec.tasks.dependsOn", "must be integrated first"),
         ("agt.spec.branch", "The one branch that this task may push"),
         ("rr.status.categories.score", "the minimum over its evidence"),
