@@ -59,13 +59,13 @@ def api_server():
 def other_tasks():
     commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True).stdout.strip()
     tasks = f"{OPERATOR}/runner/v1/namespaces/{NAMESPACE}/tasks"
-    for task in ("hang-t-1-1", "hostile-t-1-1"):
+    for task in ("hang.t.1.1", "hostile.t.1.1"):
         for name, headers in (("bare", {}), ("made-up", {"Authorization": "Bearer e30.e30.e30"})):
             code, text = ask(f"{tasks}/{task}/submission?run=1", {"commit": commit, "summary": "mine", "answers": []}, headers)
             say(f"submit-{task}-{name}", 200 <= code < 300, f"{code} {text}")
     code, text = ask(f"http://{GIT}/ops/v1/{NAMESPACE}/hostile/heads", {})
     say("git-operations", 200 <= code < 300, f"{code} {text}")
-    code, text = ask(f"http://127.0.0.1:4000/runner/v1/namespaces/{NAMESPACE}/tasks/hang-t-1-1/submission", {"commit": commit})
+    code, text = ask(f"http://127.0.0.1:4000/runner/v1/namespaces/{NAMESPACE}/tasks/hang.t.1.1/submission", {"commit": commit})
     say("submit-by-companion", 200 <= code < 300, f"{code} {text}")
 
 
@@ -73,7 +73,7 @@ def companion():
     """Tools of other roles: the companion has none of them."""
     headers = {"Accept": "application/json, text/event-stream"}
     for tool in ("approve", "submit_review", "retry_phase"):
-        call = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": tool, "arguments": {"task": "hang-t-1-1", "phase": "hostile"}}}
+        call = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": tool, "arguments": {"task": "hang.t.1.1", "phase": "hostile"}}}
         code, text = ask("http://127.0.0.1:4000/mcp", call, headers)
         say(f"tool-{tool}", '"result"' in text and '"isError":true' not in text, f"{code} {text}")
 
@@ -84,9 +84,9 @@ def main():
     identity = ["-c", "user.name=x", "-c", "user.email=x@x"]
     subprocess.run(["git", *identity, "commit", "--allow-empty", "-qm", "mine"], check=False, capture_output=True)
     push("push-main", "hostile", "refs/heads/main")
-    push("push-main-by-name", "hostile", "refs/heads/main", "hostile-t-1-1:x@")
+    push("push-main-by-name", "hostile", "refs/heads/main", "hostile.t.1.1:x@")
     push("push-tag", "hostile", "refs/tags/phase-1-v1.0.0")
-    push("push-other-branch", "hang", "refs/heads/feature/phase-1-t", "hang-t-1-1:x@")
+    push("push-other-branch", "hang", "refs/heads/feature/phase-1-t", "hang.t.1.1:x@")
     other_tasks()
     companion()
     with open("hostile.txt", "w", encoding="utf-8") as report:
