@@ -32,6 +32,17 @@ is() {
   fi
 }
 
+# none WHAT COMMAND...: the command succeeds and prints nothing. A command that fails proves nothing.
+none() {
+  local what=$1 printed
+  shift
+  if printed=$("$@") && [ -z "$printed" ]; then
+    ok "$what" true
+  else
+    failed "$what" "wanted nothing of: $*" "got: ${printed:-a failure}"
+  fi
+}
+
 # has WHAT WORDS TEXT
 has() {
   if [[ $3 = *"$2"* ]]; then
