@@ -10,7 +10,9 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 use super::{
-    common::{Check, Duration, Finding, LocalReference, ReportFacts, carried_labels, carried_list, carried_object},
+    check::Check,
+    common::{Decimal, Duration, LocalReference, carried_labels, carried_list, carried_object},
+    evidence::{Finding, ReportFacts},
     repository::{Upstream, unobserved},
 };
 
@@ -39,7 +41,6 @@ use super::{
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("self == oldSelf").message("the spec of an AgentTask is immutable"))]
-#[x_kube(validation = Rule::new("self.role != 'Reviewer'").message("spec.role: Reviewer is not implemented in this version"))]
 pub struct AgentTaskSpec {
     /// What kind of work it is.
     pub role: Role,
@@ -66,6 +67,12 @@ pub struct AgentTaskSpec {
     /// The check to run (role Check).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub check: Option<Check>,
+    /// The base the commit is compared with (roles Check and Reviewer).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base: Option<TaskBase>,
+    /// What to review (role Reviewer).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub review: Option<ReviewBrief>,
     /// Where to mirror from (role Sync).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub upstream: Option<Upstream>,
@@ -89,7 +96,7 @@ pub enum Role {
     Developer,
     /// One tool judges a commit (CodeReviewAgent).
     Check,
-    /// An agent reviews a commit. Not implemented in this version.
+    /// An agent reviews a commit.
     Reviewer,
     /// Mirrors the upstream.
     Sync,
@@ -108,6 +115,70 @@ pub struct PhaseLink {
     /// Attempt the task belongs to, counted from 1.
     #[schemars(range(min = 1, max = 1000))]
     pub attempt: i32,
+}
+
+/// The base that a commit is compared with.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct TaskBase {
+    /// The commit of the base branch, an ancestor of the task's commit.
+    #[schemars(length(max = 64))]
+    pub commit: String,
+    /// The run of the same check on the base: its reports are what is known. None: all counts as new.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<EvidenceRef>,
+    /// Paths that the work tree has as the base has them, as git pathspecs (role Check).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), inner(length(min = 1, max = 512)))]
+    pub protected_paths: Vec<String>,
+}
+
+/// A finished run whose reports are kept in git, at `refs/phasegate/logs/{uid}/{run}`.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct EvidenceRef {
+    /// Name of the AgentTask.
+    #[schemars(length(max = 253))]
+    pub task: String,
+    /// Its UID.
+    #[schemars(length(max = 64))]
+    pub uid: String,
+    /// The run.
+    #[schemars(range(min = 1))]
+    pub run: i32,
+}
+
+/// What a reviewer is asked (seed: CodeReviewAgent).
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct ReviewBrief {
+    /// Categories to examine.
+    #[schemars(length(max = 16), inner(length(max = 40)))]
+    pub categories: Vec<String>,
+    /// Success criteria that it judges.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
+    pub criteria: Vec<ReviewCriterion>,
+    /// Findings of the previous judgement, to be looked at again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 100))]
+    pub previous: Vec<Finding>,
+    /// What the developer said of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 100))]
+    pub answers: Vec<FindingAnswer>,
+}
+
+/// A success criterion, as a reviewer sees it.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct ReviewCriterion {
+    /// Its name.
+    #[schemars(length(max = 40))]
+    pub name: String,
+    /// What must be true.
+    #[schemars(length(max = 1024))]
+    pub description: String,
 }
 
 /// What an agent is told: becomes `task.md`, `task.json` and `findings.json` in its pod.
@@ -291,7 +362,7 @@ pub enum CheckOutcome {
 }
 
 /// What is known of a task. Two writers with a field manager each: the reconciler owns `state` to
-/// `conditions`, the runner API owns `plan`, `progress`, `submission`, `delivery` and `usage`.
+/// `conditions`, the runner API owns `plan`, `progress`, `submission`, `delivery`, `review` and `usage`.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct AgentTaskStatus {
@@ -335,6 +406,10 @@ pub struct AgentTaskStatus {
     /// How the check ended (role Check).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<CheckOutcome>,
+    /// Image that the main container ran, with the digest that the node resolved.
+    #[serde(default, rename = "imageID", skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024))]
+    pub image_id: Option<String>,
     /// Exit code of the main container of the last finished run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exit_code: Option<i32>,
@@ -371,6 +446,9 @@ pub struct AgentTaskStatus {
     /// What the companion delivered at the end of the run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delivery: Option<Delivery>,
+    /// The review that was submitted (role Reviewer). The first of a run wins.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub review: Option<ReviewSubmission>,
     /// What the run used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub usage: Option<Usage>,
@@ -390,6 +468,7 @@ impl Default for AgentTaskStatus {
             pod_uid: None,
             failure_class: None,
             outcome: None,
+            image_id: None,
             exit_code: None,
             message: String::new(),
             not_before: None,
@@ -401,6 +480,7 @@ impl Default for AgentTaskStatus {
             progress: None,
             submission: None,
             delivery: None,
+            review: None,
             usage: None,
         }
     }
@@ -527,6 +607,69 @@ fn mirrored_heads(_: &mut SchemaGenerator) -> Schema {
         "maxProperties": 1000,
         "additionalProperties": { "type": "string", "maxLength": 64 },
     })
+}
+
+/// A review, as a reviewing agent submitted it. Every finding's place and quote exist at the commit.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct ReviewSubmission {
+    /// Run it belongs to.
+    pub stamp: RunStamp,
+    /// Per category what was examined. A category that is not named was not reviewed.
+    #[schemars(length(max = 16))]
+    pub examined: Vec<Examined>,
+    /// Findings, the most severe first; at most 100. The rule of each is its category.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 100))]
+    pub findings: Vec<Finding>,
+    /// Success criteria, as the reviewer sees them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
+    pub criteria: Vec<CriterionOpinion>,
+    /// The number the reviewer would give: shown beside ours, never used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub own_score: Option<Decimal>,
+    /// The review in a few sentences.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = 4096))]
+    pub summary: String,
+}
+
+/// What a reviewer examined for one category.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Examined {
+    /// The category.
+    #[schemars(length(max = 40))]
+    pub category: String,
+    /// What was looked at, in words.
+    #[schemars(length(min = 1, max = 1024))]
+    pub what: String,
+}
+
+/// What a reviewer says of a success criterion.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct CriterionOpinion {
+    /// Name of the criterion.
+    #[schemars(length(max = 40))]
+    pub name: String,
+    /// Whether it is met.
+    pub opinion: Opinion,
+    /// Why.
+    #[schemars(length(min = 1, max = 1024))]
+    pub evidence: String,
+}
+
+/// What a reviewer can say of a success criterion.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Opinion {
+    /// It is met.
+    Met,
+    /// It is not.
+    Unmet,
+    /// It cannot be verified from here: a person is asked.
+    Unverifiable,
 }
 
 /// What a run used.

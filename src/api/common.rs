@@ -1,9 +1,8 @@
-//! Types that several kinds share: decimals, durations, references, checks and findings.
+//! Types that several kinds share: numbers, durations, references, and what a review and a retry are.
 //! Serde and schema only: no behaviour beyond parsing and printing.
 
 use std::{borrow::Cow, fmt, str::FromStr};
 
-use k8s_openapi::api::core::v1::ResourceRequirements;
 use kube::KubeSchema;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -92,6 +91,99 @@ impl JsonSchema for Decimal {
             "minimum": 0,
             "maximum": 10,
             "maxLength": 4,
+        })
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+}
+
+/// A measured or wanted number, such as `250`, `"0.05"` or `"99.95"`, held in millionths.
+///
+/// In YAML an integer or a quoted string, like [`Decimal`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Quantity(i64);
+
+/// Digits before the point.
+const WHOLE_DIGITS: usize = 12;
+/// Digits after the point.
+const PART_DIGITS: usize = 6;
+
+impl Quantity {
+    /// From millionths.
+    pub const fn from_millionths(millionths: i64) -> Self {
+        Self(millionths)
+    }
+
+    /// In millionths.
+    pub const fn millionths(self) -> i64 {
+        self.0
+    }
+}
+
+impl fmt::Display for Quantity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (sign, all) = (if self.0 < 0 { "-" } else { "" }, self.0.unsigned_abs());
+        let part = format!("{:06}", all % 1_000_000);
+        let part = part.trim_end_matches('0');
+        let point = if part.is_empty() { "" } else { "." };
+        write!(f, "{sign}{}{point}{part}", all / 1_000_000)
+    }
+}
+
+/// Why a text is not a [`Quantity`].
+#[derive(Debug, thiserror::Error)]
+#[error("{0:?} is not a number with at most 12 digits before and 6 after the point")]
+pub struct ParseQuantityError(String);
+
+impl FromStr for Quantity {
+    type Err = ParseQuantityError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let bad = || ParseQuantityError(text.chars().take(64).collect());
+        let (negative, rest) = text.strip_prefix('-').map_or((false, text), |rest| (true, rest));
+        let (whole, part) = rest.split_once('.').unwrap_or((rest, "0"));
+        let digits = |s: &str, most: usize| (1..=most).contains(&s.len()) && s.bytes().all(|b| b.is_ascii_digit());
+        if !digits(whole, WHOLE_DIGITS) || !digits(part, PART_DIGITS) {
+            return Err(bad());
+        }
+        let all: i64 = format!("{whole}{part:0<6}").parse().map_err(|_| bad())?;
+        Ok(Self(if negative { -all } else { all }))
+    }
+}
+
+impl Serialize for Quantity {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Quantity {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum IntOrString {
+            Int(i64),
+            String(String),
+        }
+        match IntOrString::deserialize(deserializer)? {
+            IntOrString::Int(n) => n.to_string().parse().map_err(serde::de::Error::custom),
+            IntOrString::String(s) => s.parse().map_err(serde::de::Error::custom),
+        }
+    }
+}
+
+impl JsonSchema for Quantity {
+    fn schema_name() -> Cow<'static, str> {
+        "Quantity".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "x-kubernetes-int-or-string": true,
+            "pattern": "^-?[0-9]{1,12}(\\.[0-9]{1,6})?$",
+            "maxLength": 20,
         })
     }
 
@@ -226,170 +318,6 @@ pub struct LocalReference {
     pub name: String,
 }
 
-/// One environment variable of a check.
-#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
-#[serde(rename_all = "camelCase")]
-pub struct EnvironmentVariable {
-    /// Name of the variable.
-    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[A-Za-z_][A-Za-z0-9_.-]*$"))]
-    pub name: String,
-    /// Its value, as it is: nothing is expanded.
-    #[serde(default)]
-    #[schemars(length(max = 4096))]
-    pub value: String,
-}
-
-/// How bad a finding is (design §7).
-#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Severity {
-    /// Costs nothing; worth knowing.
-    Info,
-    /// Costs 0.3, all Minors together at most 1.0.
-    Minor,
-    /// Costs 2.5: one alone misses a floor of 8.
-    Major,
-    /// Costs 6.0.
-    Critical,
-}
-
-/// Format of a report file.
-#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum ReportFormat {
-    /// JUnit XML: test results.
-    JUnit,
-    /// SARIF 2.1.0: findings of a static analyser.
-    #[serde(rename = "SARIF")]
-    Sarif,
-    /// Cobertura XML: coverage. Not implemented in this version.
-    Cobertura,
-    /// LCOV: coverage. Not implemented in this version.
-    #[serde(rename = "LCOV")]
-    Lcov,
-    /// Measurements with targets. Not implemented in this version.
-    Metrics,
-}
-
-/// What a tool's own level means here, where its default meaning is wrong for this tool.
-#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
-#[serde(rename_all = "camelCase")]
-pub struct ReportLevels {
-    /// Severity of a SARIF `error` (Major unless set).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub error: Option<Severity>,
-    /// Severity of a SARIF `warning` (Minor unless set).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub warning: Option<Severity>,
-    /// Severity of a SARIF `note` (Info unless set).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub note: Option<Severity>,
-}
-
-/// A report file that a check writes into the work tree.
-#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
-#[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("self.format in ['JUnit', 'SARIF']").message("reports[].format: Cobertura, LCOV and Metrics are not implemented in this version; use JUnit or SARIF"))]
-#[x_kube(validation = Rule::new("!self.path.startsWith('/') && !self.path.split('/').exists(p, p == '..')").message("reports[].path must be relative to the work tree and must not contain '..'"))]
-pub struct Report {
-    /// Path below the work tree, such as `reports/junit.xml`.
-    #[schemars(length(min = 1, max = 512))]
-    pub path: String,
-    /// Format of the file.
-    pub format: ReportFormat,
-    /// What the tool's levels mean, where the default meaning is wrong for it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub levels: Option<ReportLevels>,
-}
-
-/// A helper process beside a check, reachable on localhost, such as an MQTT broker.
-#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
-#[serde(rename_all = "camelCase")]
-pub struct Service {
-    /// Name of its container.
-    #[schemars(length(min = 1, max = 40), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
-    pub name: String,
-    /// Its image; the check's own image unless set.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 512))]
-    pub image: Option<String>,
-    /// Port on localhost that must accept a connection before the check starts.
-    #[schemars(range(min = 1, max = 65535))]
-    pub port: i32,
-    /// Command instead of the image's own.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 32), inner(length(max = 4096)))]
-    pub command: Vec<String>,
-    /// Arguments.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 64), inner(length(max = 4096)))]
-    pub args: Vec<String>,
-    /// Environment variables.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 64))]
-    pub env: Vec<EnvironmentVariable>,
-}
-
-/// One tool run in a clean room at the exact commit under judgement.
-#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
-#[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("has(self.script) != has(self.command)").message("checks[]: set exactly one of script and command"))]
-pub struct Check {
-    /// Name, unique among the checks of the Repository and the Phase.
-    #[schemars(length(min = 1, max = 40), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
-    pub name: String,
-    /// Image the check runs in; `spec.image` of the Repository unless set.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 512))]
-    pub image: Option<String>,
-    /// Shell script, run by `sh -eu` in the work tree.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 16384))]
-    pub script: Option<String>,
-    /// Command and arguments instead of a script, run in the work tree.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 64), inner(length(max = 4096)))]
-    pub command: Option<Vec<String>>,
-    /// Environment variables.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 64))]
-    pub env: Vec<EnvironmentVariable>,
-    /// CPU and memory of the check's container.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "carried_object")]
-    pub resources: Option<ResourceRequirements>,
-    /// Longest run time; the check fails when it passes. At most 24 hours.
-    #[serde(default = "Check::default_timeout")]
-    pub timeout: Duration,
-    /// Whether a failure alone fails the gate. A failed non-blocking check without reports is one
-    /// Minor; with reports it is judged by them alone.
-    #[serde(default = "yes")]
-    pub blocking: bool,
-    /// Categories the check is evidence for.
-    #[serde(default = "Check::default_categories")]
-    #[schemars(
-        length(min = 1, max = 16),
-        inner(length(min = 1, max = 40), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))
-    )]
-    pub categories: Vec<String>,
-    /// Helper processes beside the check, on localhost.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 8))]
-    pub services: Vec<Service>,
-    /// Report files it writes. A declared report that is missing is a failure of the check.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 8))]
-    pub reports: Vec<Report>,
-}
-
-impl Check {
-    fn default_timeout() -> Duration {
-        Duration::from_secs(600)
-    }
-
-    fn default_categories() -> Vec<String> {
-        vec!["functionality".to_owned()]
-    }
-}
-
 /// What a reviewer looks at and what a score must reach.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
@@ -401,8 +329,8 @@ pub struct Review {
     /// Weighted score that passes (seed: 9.0). A Phase may raise it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub passing_score: Option<Decimal>,
-    /// Categories that count. Those listed, or else those that the checks feed, with the seed's
-    /// weights and the default floors.
+    /// Categories that count. Those listed, or else the seed's five if there is a reviewer, or else
+    /// those that the checks feed, with the seed's weights and the default floors.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
@@ -469,114 +397,6 @@ impl Default for Backoff {
     fn default() -> Self {
         Self { initial: Self::default_initial(), max: Self::default_max() }
     }
-}
-
-/// One thing that a tool or a reviewer found.
-#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
-#[serde(rename_all = "camelCase")]
-pub struct Finding {
-    /// Stable id: hash of rule, path, normalised text of the line, and occurrence. Survives moved lines.
-    #[schemars(length(min = 1, max = 64))]
-    pub id: String,
-    /// Rule of the tool, such as `B602`.
-    #[schemars(length(max = 128))]
-    pub rule: String,
-    /// How bad it is.
-    pub severity: Severity,
-    /// File, relative to the root of the repository.
-    #[schemars(length(max = 512))]
-    pub path: String,
-    /// Line, counted from 1; 0 if it has none.
-    #[serde(default)]
-    #[schemars(range(min = 0))]
-    pub line: i32,
-    /// What is wrong, in the tool's words, cut to a length.
-    #[schemars(length(max = 600))]
-    pub message: String,
-}
-
-/// Findings by severity: exact, however long the list was.
-#[derive(KubeSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[serde(rename_all = "camelCase")]
-pub struct SeverityCounts {
-    /// Critical findings.
-    #[serde(default)]
-    #[schemars(range(min = 0))]
-    pub critical: i32,
-    /// Major findings.
-    #[serde(default)]
-    #[schemars(range(min = 0))]
-    pub major: i32,
-    /// Minor findings.
-    #[serde(default)]
-    #[schemars(range(min = 0))]
-    pub minor: i32,
-    /// Info findings.
-    #[serde(default)]
-    #[schemars(range(min = 0))]
-    pub info: i32,
-}
-
-/// Test results by outcome.
-#[derive(KubeSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[serde(rename_all = "camelCase")]
-pub struct TestCounts {
-    /// Tests that passed.
-    #[serde(default)]
-    #[schemars(range(min = 0))]
-    pub passed: i32,
-    /// Tests that failed or ended in an error.
-    #[serde(default)]
-    #[schemars(range(min = 0))]
-    pub failed: i32,
-    /// Tests that were skipped; they count neither way.
-    #[serde(default)]
-    #[schemars(range(min = 0))]
-    pub skipped: i32,
-}
-
-/// Whether a declared report could be read.
-#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum ReportState {
-    /// Read in full; the facts are exact.
-    Read,
-    /// Not there: a failure of the check.
-    Missing,
-    /// There, but empty or without any content of its format: a failure of the check.
-    Empty,
-    /// Not of the declared format, over the size limit, or not a plain file: a failure of the check.
-    Invalid,
-}
-
-/// The bounded facts of one report file.
-#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
-#[serde(rename_all = "camelCase")]
-pub struct ReportFacts {
-    /// Path as declared.
-    #[schemars(length(max = 512))]
-    pub path: String,
-    /// Format as declared.
-    pub format: ReportFormat,
-    /// Whether it could be read.
-    pub state: ReportState,
-    /// Why it could not be read.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    #[schemars(length(max = 600))]
-    pub message: String,
-    /// Exact test counts (JUnit).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tests: Option<TestCounts>,
-    /// Exact counts of findings by severity (SARIF; failed tests of JUnit are findings too, but
-    /// are judged by the test counts).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub counts: Option<SeverityCounts>,
-    /// At most 100 findings, the most severe first.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 100))]
-    pub findings: Vec<Finding>,
-    /// Whether findings were left out of the list. The counts are exact all the same.
-    #[serde(default)]
-    pub truncated: bool,
 }
 
 pub(crate) fn yes() -> bool {

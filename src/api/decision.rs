@@ -1,5 +1,6 @@
 //! `Decision`: one act of one person. Immutable, used once.
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -16,7 +17,7 @@ use serde::{Deserialize, Serialize};
     plural = "decisions",
     namespaced,
     derive = "PartialEq",
-    doc = "One act of one person on one Phase: approve, reject, retry, abort, suspend or resume. Immutable, used once.",
+    doc = "One act of one person on one Phase: approve, reject, retry, waive, abort, suspend or resume. Immutable, used once.",
     category = "phasegate",
     printcolumn(name = "Type", json_path = ".spec.type", type_ = "string"),
     printcolumn(name = "Phase", json_path = ".spec.phase", type_ = "string"),
@@ -26,10 +27,13 @@ use serde::{Deserialize, Serialize};
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("self == oldSelf").message("a Decision is immutable; make another"))]
-#[x_kube(validation = Rule::new("self.type in ['Approve', 'Reject', 'Retry', 'Abort', 'Suspend', 'Resume']").message("spec.type: Rerun, Waive, Rollback and Answer are not implemented in this version"))]
+#[x_kube(validation = Rule::new("self.type in ['Approve', 'Reject', 'Retry', 'Waive', 'Abort', 'Suspend', 'Resume']").message("spec.type: Rerun, Rollback and Answer are not implemented in this version"))]
 #[x_kube(validation = Rule::new("self.type == 'Approve' || !has(self.answers)").message("spec.answers belongs to type Approve"))]
 #[x_kube(validation = Rule::new("!(self.type in ['Approve', 'Reject']) || has(self.commit)").message("spec.commit is required: Approve and Reject speak of one commit"))]
 #[x_kube(validation = Rule::new("self.type == 'Retry' || (!has(self.attempts))").message("spec.attempts belongs to type Retry"))]
+#[x_kube(validation = Rule::new("self.type == 'Waive' || !(has(self.findings) || has(self.criteria) || has(self.reason) || has(self.until))").message("spec.findings, spec.criteria, spec.reason and spec.until belong to type Waive"))]
+#[x_kube(validation = Rule::new("self.type != 'Waive' || has(self.findings) || has(self.criteria)").message("spec.findings, spec.criteria: a Waive names at least one finding or criterion"))]
+#[x_kube(validation = Rule::new("self.type != 'Waive' || has(self.reason)").message("spec.reason is required: a Waive says why"))]
 pub struct DecisionSpec {
     /// What is decided.
     #[serde(rename = "type")]
@@ -59,6 +63,21 @@ pub struct DecisionSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 10))]
     pub attempts: Option<i32>,
+    /// Ids of the findings and gaming signs to accept (Waive).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 100), inner(length(min = 1, max = 64)))]
+    pub findings: Vec<String>,
+    /// Names of the success criteria that need not be met (Waive).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32), inner(length(min = 1, max = 40)))]
+    pub criteria: Vec<String>,
+    /// Why they are accepted (Waive).
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = 2048))]
+    pub reason: String,
+    /// Until when they are accepted (Waive); without end unless set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Time>,
     /// Why.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     #[schemars(length(max = 2048))]
@@ -76,7 +95,7 @@ pub enum DecisionType {
     Retry,
     /// Run one task again. Not implemented in this version.
     Rerun,
-    /// Accept named findings or criteria. Not implemented in this version.
+    /// Accept named findings, gaming signs or criteria; what was escalated for them is judged again.
     Waive,
     /// Start nothing, merge nothing.
     Suspend,

@@ -7,15 +7,19 @@
 #![expect(clippy::duplicated_attributes, reason = "each printer column repeats its keys")]
 
 pub mod agent_task;
+pub mod check;
 pub mod common;
 pub mod decision;
+pub mod evidence;
 pub mod phase;
 pub mod repository;
 pub mod review_result;
 
 pub use agent_task::{AgentTask, AgentTaskSpec, AgentTaskStatus};
+pub use check::*;
 pub use common::*;
 pub use decision::{Decision, DecisionSpec};
+pub use evidence::*;
 pub use phase::{Phase, PhaseSpec, PhaseStatus};
 pub use repository::{Repository, RepositorySpec, RepositoryStatus};
 pub use review_result::{ReviewResult, ReviewResultSpec, ReviewResultStatus};

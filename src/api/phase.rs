@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     agent_task::FailureClass,
-    common::{Check, Duration, LocalReference, Retry, Review},
+    check::Check,
+    common::{Decimal, Duration, LocalReference, Retry, Review},
     repository::unobserved,
     review_result::Verdict,
 };
@@ -143,7 +144,6 @@ pub enum Performer {
 /// What must be true at the end of a phase.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("self.judge != 'Reviewer'").message("spec.successCriteria[].judge: Reviewer is not implemented in this version; use Checks or Person"))]
 #[x_kube(validation = Rule::new("self.judge != 'Checks' || (has(self.provenBy) && size(self.provenBy) > 0)").message("spec.successCriteria[].provenBy: name the checks that prove it, or set judge to Person"))]
 pub struct SuccessCriterion {
     /// Name, unique within the phase.
@@ -165,7 +165,7 @@ pub struct SuccessCriterion {
 pub enum Judge {
     /// The checks named in `provenBy`.
     Checks,
-    /// The reviewing agent. Not implemented in this version.
+    /// The reviewing agents. What they cannot verify a person is asked.
     Reviewer,
     /// A person, in an Approve decision.
     Person,
@@ -238,6 +238,8 @@ pub enum EscalationReason {
     TaskFailed,
     /// The change weakens what judges it.
     Gamed,
+    /// The developer disputes a finding, and it was found again.
+    Disputed,
     /// The phase's budget is spent.
     BudgetExceeded,
 }
@@ -271,7 +273,9 @@ pub enum BlockedReason {
     CheckNameTaken,
     /// A criterion is proven by a check that does not exist.
     CheckUnknown,
-    /// No check feeds a category that counts.
+    /// Nothing can prove a criterion.
+    CriterionUnprovable,
+    /// Neither a check nor a reviewer feeds a category that counts.
     NoEvidencePossible,
     /// The Phase lowers a bar of the Repository.
     WeakensGate,
@@ -364,6 +368,10 @@ pub struct PhaseStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 50))]
     pub history: Vec<JudgementRecord>,
+    /// What persons have waived, oldest first; at most 50.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 50))]
+    pub waivers: Vec<Waiver>,
     /// UIDs of the Decisions that were acted on.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 200), inner(length(max = 64)))]
@@ -402,6 +410,7 @@ impl Default for PhaseStatus {
             backoff_until: None,
             turn_since: None,
             history: Vec::new(),
+            waivers: Vec::new(),
             used_decisions: Vec::new(),
             correlation_id: String::new(),
             conditions: Vec::new(),
@@ -579,7 +588,49 @@ pub struct JudgementRecord {
     #[serde(default, skip_serializing_if = "String::is_empty")]
     #[schemars(length(max = 8))]
     pub score: String,
+    /// Score of each category that had evidence.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub categories: Vec<CategoryRecord>,
     /// Failure class, if it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure_class: Option<FailureClass>,
+}
+
+/// Score of one category of one judgement.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq, Hash)]
+#[serde(rename_all = "camelCase")]
+pub struct CategoryRecord {
+    /// Its name.
+    #[schemars(length(max = 40))]
+    pub name: String,
+    /// Its score.
+    pub score: Decimal,
+}
+
+/// What a person accepts in spite of the gate, in a Waive decision. Part of the gate's hash.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Waiver {
+    /// UID of the Decision.
+    #[serde(rename = "decisionUID")]
+    #[schemars(length(max = 64))]
+    pub decision_uid: String,
+    /// Who waived.
+    #[schemars(length(max = 256))]
+    pub user: String,
+    /// Ids of the findings and gaming signs that are accepted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 100), inner(length(min = 1, max = 64)))]
+    pub findings: Vec<String>,
+    /// Names of the success criteria that need not be met.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32), inner(length(min = 1, max = 40)))]
+    pub criteria: Vec<String>,
+    /// Why.
+    #[schemars(length(max = 2048))]
+    pub reason: String,
+    /// The waiver holds until then; without end unless set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Time>,
 }

@@ -5,7 +5,8 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::common::{Check, LocalReference, Retry, Review};
+use super::check::Check;
+use super::common::{Duration, LocalReference, Retry, Review};
 
 /// Where code lives and how it is judged.
 ///
@@ -33,7 +34,6 @@ use super::common::{Check, LocalReference, Retry, Review};
 #[x_kube(validation = Rule::new("self.baseBranch == oldSelf.baseBranch").message("spec.baseBranch is immutable; make a new Repository"))]
 #[x_kube(validation = Rule::new("!has(self.budget)").message("spec.budget is not implemented in this version; remove it"))]
 #[x_kube(validation = Rule::new("!has(self.notify)").message("spec.notify is not implemented in this version; remove it"))]
-#[x_kube(validation = Rule::new("!has(self.agents) || !has(self.agents.reviewer)").message("spec.agents.reviewer is not implemented in this version; remove it"))]
 #[x_kube(validation = Rule::new("!has(self.upstream) || !has(self.upstream.credentialsSecretRef)").message("spec.upstream.credentialsSecretRef is not implemented in this version; use an upstream that can be read without credentials"))]
 #[x_kube(validation = Rule::new("!has(self.upstream) || self.upstream.deliver == 'None'").message("spec.upstream.deliver: Branch and Push are not implemented in this version; use None"))]
 pub struct RepositorySpec {
@@ -59,8 +59,8 @@ pub struct RepositorySpec {
     /// What a review looks at and what a score must reach.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub review: Option<Review>,
-    /// Paths that only a person should change, as git pathspecs; CI configuration unless set. Part of
-    /// the gate's hash; changes of them are not yet found out in this version.
+    /// Paths that only a person may change, as git pathspecs; CI configuration and acceptance tests unless
+    /// set. Checks see them as the base branch has them, and a phase that changes one is escalated as Gamed.
     #[serde(default = "RepositorySpec::default_protected_paths")]
     #[schemars(length(max = 64), inner(length(min = 1, max = 512)))]
     pub protected_paths: Vec<String>,
@@ -125,13 +125,47 @@ pub enum Deliver {
 /// Which pods do the work.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("!has(self.reviewer) || !has(self.reviewers)").message("spec.agents: set reviewer or reviewers, not both; a single reviewer can be an entry of reviewers"))]
 pub struct Agents {
     /// The developer (Klein).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub developer: Option<AgentProfile>,
-    /// The reviewer. Not implemented in this version.
+    /// The one reviewer, of every category that counts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reviewer: Option<AgentProfile>,
+    /// Several reviewers instead.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    pub reviewers: Vec<Reviewer>,
+}
+
+/// One of several reviewers.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Reviewer {
+    /// Name, unique among the reviewers and checks.
+    #[schemars(length(min = 1, max = 40), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
+    pub name: String,
+    /// A core/v1 `PodTemplate` of this namespace with a container `agent` that has a `command`.
+    pub pod_template_ref: LocalReference,
+    /// Categories it reviews; every one that counts unless set.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(
+        length(max = 16),
+        inner(length(min = 1, max = 40), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))
+    )]
+    pub categories: Vec<String>,
+    /// What this reviewer looks at beside the focus of the review.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32), inner(length(max = 512)))]
+    pub focus: Vec<String>,
+    /// Its findings are recorded and shown, and count for nothing: a way to try a reviewer.
+    #[serde(default)]
+    pub shadow: bool,
+    /// Longest time of one run (default 1h).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<Duration>,
 }
 
 /// An agent's pod.

@@ -7,9 +7,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    agent_task::CheckOutcome,
-    common::{Decimal, Finding, ReportFacts, Severity, SeverityCounts},
-    phase::Judge,
+    agent_task::{CheckOutcome, FindingAnswer, ReviewSubmission},
+    common::Decimal,
+    evidence::{Finding, GamingSign, ReportFacts, Severity, SeverityCounts},
+    phase::{Judge, Waiver},
     repository::unobserved,
 };
 
@@ -36,6 +37,10 @@ use super::{
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("self == oldSelf").message("the evidence of a ReviewResult is immutable"))]
 pub struct ReviewResultSpec {
+    /// Name of the Repository.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = 40))]
+    pub repository: String,
     /// Name of the Phase.
     #[schemars(length(min = 1, max = 40))]
     pub phase: String,
@@ -58,7 +63,7 @@ pub struct ReviewResultSpec {
     /// Head of the base branch, an ancestor of the commit.
     #[schemars(length(max = 64))]
     pub base: String,
-    /// Hash of everything the judgement depends on but the code: checks, criteria, rubric.
+    /// Hash of everything the judgement depends on but the code: checks, criteria, rubric, reviewers, waivers.
     #[schemars(length(max = 64))]
     pub gate_hash: String,
     /// What a score must reach.
@@ -66,10 +71,26 @@ pub struct ReviewResultSpec {
     /// What the checks said.
     #[schemars(length(max = 64))]
     pub checks: Vec<CheckEvidence>,
+    /// What the reviewers said.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8))]
+    pub reviews: Vec<ReviewerEvidence>,
+    /// Signs that the change weakens what judges it; at most 100.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 100))]
+    pub gaming_signs: Vec<GamingSign>,
     /// What must be true at the end of the phase.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]
     pub criteria: Vec<CriterionToJudge>,
+    /// What persons have waived.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 50))]
+    pub waivers: Vec<Waiver>,
+    /// What the developer said of the findings of the previous judgement.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 100))]
+    pub answers: Vec<FindingAnswer>,
     /// Ids of the findings that were open after the previous judgement of this phase.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 500), inner(length(max = 64)))]
@@ -122,6 +143,10 @@ pub struct CheckEvidence {
     pub categories: Vec<String>,
     /// How it ended.
     pub outcome: CheckOutcome,
+    /// Image it ran in, with the digest that the node resolved.
+    #[serde(default, rename = "imageID", skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024))]
+    pub image_id: Option<String>,
     /// Its exit code, if it had one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exit_code: Option<i32>,
@@ -133,6 +158,31 @@ pub struct CheckEvidence {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8))]
     pub reports: Vec<ReportFacts>,
+}
+
+/// What one reviewer said of the commit.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct ReviewerEvidence {
+    /// Name of the reviewer.
+    #[schemars(length(max = 40))]
+    pub name: String,
+    /// AgentTask that ran it.
+    #[schemars(length(max = 253))]
+    pub task: String,
+    /// Recorded and shown, not counted.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub shadow: bool,
+    /// Categories it was asked to examine.
+    #[schemars(length(max = 16), inner(length(max = 40)))]
+    pub categories: Vec<String>,
+    /// Its review. None if it submitted none, or was not started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub review: Option<ReviewSubmission>,
+    /// Why there is no review, in words.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = 1024))]
+    pub message: String,
 }
 
 /// A success criterion, as it was when the commit was judged.
@@ -183,9 +233,16 @@ pub struct ReviewResultStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]
     pub criteria: Vec<CriterionJudgement>,
-    /// Exact counts of all findings by severity.
+    /// Exact counts, by severity, of the findings that are charged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub counts: Option<SeverityCounts>,
+    /// Exact counts, by severity, of the findings that the base has too: not charged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub known: Option<SeverityCounts>,
+    /// Reviewers' own numbers beside ours: a measure of the reviewers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8))]
+    pub reviewers: Vec<ReviewerScore>,
     /// Open findings, the dearest first; at most 500.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 500))]
@@ -216,6 +273,8 @@ impl Default for ReviewResultStatus {
             reasons: Vec::new(),
             criteria: Vec::new(),
             counts: None,
+            known: None,
+            reviewers: Vec::new(),
             findings: Vec::new(),
             resolved: Vec::new(),
             recommendations: Vec::new(),
@@ -289,8 +348,12 @@ pub struct VerdictReason {
 pub enum ReasonType {
     /// A blocking check failed.
     BlockingCheckFailed,
+    /// The change weakens what judges it.
+    Gamed,
     /// A check never started.
     CheckNotStarted,
+    /// A reviewer submitted no review.
+    ReviewMissing,
     /// A category that must count has no evidence.
     NoEvidence,
     /// A success criterion is not met.
@@ -326,15 +389,57 @@ pub enum CriterionState {
     Unmet,
     /// A person has to say.
     AwaitsPerson,
+    /// A person has said that it need not be met.
+    Waived,
+}
+
+/// What a reviewer would give, beside what its findings come to.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct ReviewerScore {
+    /// Name of the reviewer.
+    #[schemars(length(max = 40))]
+    pub name: String,
+    /// Recorded and shown, not counted.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub shadow: bool,
+    /// The number it would give: never used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub own: Option<Decimal>,
+    /// What its findings alone come to: the lowest of its categories.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ours: Option<Decimal>,
+}
+
+/// Why a finding costs nothing.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Uncharged {
+    /// The base has it too: known debt.
+    Known,
+    /// A person waived it.
+    Waived,
+    /// Only a shadow reviewer reported it.
+    Shadow,
 }
 
 /// A finding with its place in the history of the phase.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct JudgedFinding {
-    /// Check that reported it.
+    /// Check or reviewer that reported it, the first by name if several did.
     #[schemars(length(max = 40))]
     pub check: String,
+    /// Every check and reviewer that reported it, if more than one did: they agree.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), inner(length(max = 40)))]
+    pub reported_by: Vec<String>,
+    /// Why it costs nothing; none if it is charged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uncharged: Option<Uncharged>,
+    /// What the developer said against it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = 1024))]
+    pub dispute: String,
     /// Categories it cost.
     #[schemars(length(max = 16), inner(length(max = 40)))]
     pub categories: Vec<String>,

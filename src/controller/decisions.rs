@@ -85,6 +85,10 @@ fn forged(phase: &Phase) -> Decision {
         user: "phasegate:forged".to_owned(),
         answers: Vec::new(),
         attempts: None,
+        findings: Vec::new(),
+        criteria: Vec::new(),
+        reason: String::new(),
+        until: None,
         note: "dry run: must be refused".to_owned(),
     };
     Decision { metadata, spec }

@@ -102,6 +102,7 @@ fn needs_person(reason: BlockedReason) -> bool {
         | BlockedReason::CheckImageMissing
         | BlockedReason::CheckNameTaken
         | BlockedReason::CheckUnknown
+        | BlockedReason::CriterionUnprovable
         | BlockedReason::NoEvidencePossible
         | BlockedReason::WeakensGate
         | BlockedReason::NumberTaken

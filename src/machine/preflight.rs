@@ -26,8 +26,8 @@ pub struct Neighbour {
 pub struct Ground {
     /// Whether the Repository exists.
     pub repository: RepositoryFact,
-    /// The developer's profile.
-    pub profile: ProfileFact,
+    /// The agents' profiles: the field of the Repository that names each, and how it stands.
+    pub profiles: Vec<(String, ProfileFact)>,
     /// What the gate has against it.
     pub gate: Vec<Blocked>,
     /// Whether a person suspended the phase.
@@ -45,7 +45,7 @@ pub enum RepositoryFact {
     Ready,
 }
 
-/// What is known of the developer's PodTemplate.
+/// What is known of an agent's PodTemplate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ProfileFact {
     /// The Repository names none (or does not exist).
@@ -68,7 +68,9 @@ pub fn preflight(name: &str, spec: &PhaseSpec, neighbours: &[Neighbour], ground:
         ));
     }
     repository(spec, ground, &mut blocked);
-    profile(spec, ground, &mut blocked);
+    for (field, fact) in &ground.profiles {
+        profile(spec, ground, field, fact, &mut blocked);
+    }
     blocked.extend(ground.gate.iter().cloned());
     numbers(spec, neighbours, &mut blocked);
     if let Some(circle) = circle(&task_graph(spec)) {
@@ -104,19 +106,19 @@ fn repository(spec: &PhaseSpec, ground: &Ground, blocked: &mut Vec<Blocked>) {
     }
 }
 
-fn profile(spec: &PhaseSpec, ground: &Ground, blocked: &mut Vec<Blocked>) {
-    match &ground.profile {
+fn profile(spec: &PhaseSpec, ground: &Ground, field: &str, fact: &ProfileFact, blocked: &mut Vec<Blocked>) {
+    match fact {
         ProfileFact::Unnamed if ground.repository == RepositoryFact::Missing => {}
         ProfileFact::Unnamed => {
             let message = format!(
-                "Repository {} names no developer agent; set spec.agents.developer.podTemplateRef.name",
+                "Repository {} names no developer agent; set {field}.podTemplateRef.name",
                 spec.repository_ref.name
             );
             blocked.push(because(BlockedReason::AgentMissing, &message));
         }
         ProfileFact::Missing(template) => {
             let message = format!(
-                "PodTemplate {template} does not exist in this namespace; create it or mend spec.agents.developer.podTemplateRef.name of the Repository"
+                "PodTemplate {template} does not exist in this namespace; create it or mend {field}.podTemplateRef.name of the Repository"
             );
             blocked.push(because(BlockedReason::PodTemplateMissing, &message));
         }
@@ -235,8 +237,13 @@ mod tests {
         Neighbour { name: name.into(), repository: "r".into(), number: Some(number), depends_on, state, older: true }
     }
 
+    fn profile(fact: ProfileFact) -> Vec<(String, ProfileFact)> {
+        vec![("spec.agents.developer".into(), fact)]
+    }
+
     fn ground() -> Ground {
-        Ground { repository: RepositoryFact::Ready, profile: ProfileFact::Usable, gate: vec![], suspended: false }
+        let profiles = profile(ProfileFact::Usable);
+        Ground { repository: RepositoryFact::Ready, profiles, gate: vec![], suspended: false }
     }
 
     #[rstest]
@@ -248,11 +255,11 @@ mod tests {
     #[case::task_cycle(r#"{"tasks":[{"name":"a","description":"A","dependsOn":["b"]},{"name":"b","description":"B","dependsOn":["a"]}]}"#, vec![], ground(), vec![BlockedReason::TaskCycle])]
     #[case::number_taken("{}", vec![neighbour("other", 2, &[], PhaseState::Pending)], ground(), vec![BlockedReason::NumberTaken])]
     #[case::number_of_a_failed_phase("{}", vec![neighbour("other", 2, &[], PhaseState::Failed)], ground(), vec![])]
-    #[case::no_repository("{}", vec![], Ground { repository: RepositoryFact::Missing, profile: ProfileFact::Unnamed, ..ground() }, vec![BlockedReason::RepositoryMissing])]
+    #[case::no_repository("{}", vec![], Ground { repository: RepositoryFact::Missing, profiles: profile(ProfileFact::Unnamed), ..ground() }, vec![BlockedReason::RepositoryMissing])]
     #[case::not_ready("{}", vec![], Ground { repository: RepositoryFact::NotReady(String::new()), ..ground() }, vec![BlockedReason::RepositoryNotReady])]
-    #[case::no_agent("{}", vec![], Ground { profile: ProfileFact::Unnamed, ..ground() }, vec![BlockedReason::AgentMissing])]
-    #[case::no_template("{}", vec![], Ground { profile: ProfileFact::Missing("klein".into()), ..ground() }, vec![BlockedReason::PodTemplateMissing])]
-    #[case::bad_template("{}", vec![], Ground { profile: ProfileFact::Invalid("klein".into(), vec!["no command".into()]), ..ground() }, vec![BlockedReason::PodTemplateInvalid])]
+    #[case::no_agent("{}", vec![], Ground { profiles: profile(ProfileFact::Unnamed), ..ground() }, vec![BlockedReason::AgentMissing])]
+    #[case::no_template("{}", vec![], Ground { profiles: profile(ProfileFact::Missing("klein".into())), ..ground() }, vec![BlockedReason::PodTemplateMissing])]
+    #[case::bad_template("{}", vec![], Ground { profiles: profile(ProfileFact::Invalid("klein".into(), vec!["no command".into()])), ..ground() }, vec![BlockedReason::PodTemplateInvalid])]
     #[case::suspended("{}", vec![], Ground { suspended: true, ..ground() }, vec![BlockedReason::Suspended])]
     fn every_reason_is_named(
         #[case] json: &str,

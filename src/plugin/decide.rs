@@ -55,6 +55,10 @@ pub(crate) fn decide(
         user: user.to_owned(),
         answers: Vec::new(),
         attempts: None,
+        findings: Vec::new(),
+        criteria: Vec::new(),
+        reason: String::new(),
+        until: None,
         note: String::new(),
     };
     match wish {

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::api::{
     Phase, PhaseStatus, ReviewResult, ReviewResultStatus,
-    common::Severity,
+    evidence::Severity,
     phase::{Blocked, BlockedReason, JudgementRecord, PhaseState, PhaseTaskState},
     review_result::{JudgedFinding, ReasonType, Verdict},
 };
@@ -313,6 +313,7 @@ const fn needs_person(reason: BlockedReason) -> bool {
         | BlockedReason::CheckImageMissing
         | BlockedReason::CheckNameTaken
         | BlockedReason::CheckUnknown
+        | BlockedReason::CriterionUnprovable
         | BlockedReason::NoEvidencePossible
         | BlockedReason::WeakensGate
         | BlockedReason::NumberTaken

@@ -70,6 +70,9 @@ pub(crate) const fn remedy(reason: EscalationReason) -> &'static str {
         EscalationReason::TagTaken => "remove the tag or raise spec.version, then retry",
         EscalationReason::BudgetExceeded => "raise the budget, then retry",
         EscalationReason::TaskFailed => "read the task's message and its pod's log, mend the cause, then retry",
+        EscalationReason::Disputed => {
+            "read both sides in the report; waive the finding if the developer is right, else retry with a note"
+        }
         EscalationReason::Gamed => {
             "look at what the change does to tests, suppressions and gate files; retry with a note, or abort"
         }

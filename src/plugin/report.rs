@@ -93,6 +93,7 @@ fn criteria(status: &ReviewResultStatus) -> Option<String> {
         let state = match criterion.state {
             CriterionState::Met => "met",
             CriterionState::Unmet => "**not met**",
+            CriterionState::Waived => "waived",
             CriterionState::AwaitsPerson => "awaits a person",
         };
         let _ = write!(text, "\n- {}: {state}. {}", escape(&criterion.name), escape(&criterion.message));

@@ -168,7 +168,9 @@ fn criteria(result: &ReviewResult) -> Option<String> {
     let lines: Vec<_> = reading::open_criteria(result)
         .map(|(name, state, message)| match state {
             CriterionState::AwaitsPerson => format!("  {}: a person has to say. {}", plain(name), plain(message)),
-            CriterionState::Unmet | CriterionState::Met => format!("  {}: not met. {}", plain(name), plain(message)),
+            CriterionState::Unmet | CriterionState::Met | CriterionState::Waived => {
+                format!("  {}: not met. {}", plain(name), plain(message))
+            }
         })
         .collect();
     (!lines.is_empty()).then(|| block("Open criteria:", lines))

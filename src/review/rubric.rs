@@ -3,7 +3,9 @@
 //!
 //! Evidence and scores do not belong here.
 
-use std::collections::BTreeSet;
+mod reviewers;
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
@@ -11,8 +13,10 @@ use sha2::{Digest, Sha256};
 use super::cut;
 use crate::api::{
     PhaseSpec, RepositorySpec,
-    common::{Category, Check, Decimal, Review},
-    phase::{Blocked, BlockedReason, Judge, SuccessCriterion},
+    agent_task::AgentPod,
+    check::Check,
+    common::{Category, Decimal, Duration, Review},
+    phase::{Blocked, BlockedReason, Judge, SuccessCriterion, Waiver},
     review_result::{CriterionToJudge, Rubric, RubricCategory},
 };
 
@@ -42,21 +46,53 @@ pub struct Gate {
     pub rubric: Rubric,
     /// What the review looks at in particular: the Repository's points, then the Phase's.
     pub focus: Vec<String>,
+    /// The reviewers, in the Repository's order.
+    pub reviewers: Vec<GateReviewer>,
     /// Paths that only a person may change, as git pathspecs.
     pub protected_paths: Vec<String>,
+    /// What persons have waived, and still holds.
+    pub waivers: Vec<Waiver>,
     /// [`gate_hash`] of all this.
     pub hash: String,
 }
 
-/// Puts the gate of a phase together.
+/// One reviewer of the gate.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GateReviewer {
+    /// Its name: `reviewer` for the one of `spec.agents.reviewer`.
+    pub name: String,
+    /// The PodTemplate it runs from.
+    pub template: String,
+    /// Its pod, once the PodTemplate is there and can be taken over.
+    pub pod: Option<AgentPod>,
+    /// Categories it examines.
+    pub categories: Vec<String>,
+    /// What it looks at: the review's focus and its own.
+    pub focus: Vec<String>,
+    /// Recorded and shown, not counted.
+    pub shadow: bool,
+    /// Longest time of one run, if set.
+    pub timeout: Option<Duration>,
+}
+
+/// Puts the gate of a phase together. `waivers` are those that hold now, `pods` the reviewers' PodTemplates that can be
+/// taken over.
 ///
 /// # Errors
 ///
 /// Every problem at once, each naming the field and the remedy, in a stable order.
-pub fn gate(repository: &RepositorySpec, phase: &PhaseSpec) -> Result<Gate, Vec<Blocked>> {
+pub fn gate(
+    repository: &RepositorySpec,
+    phase: &PhaseSpec,
+    waivers: &[Waiver],
+    pods: &BTreeMap<String, AgentPod>,
+) -> Result<Gate, Vec<Blocked>> {
     let mut problems = Vec::new();
     let checks = checks(repository, phase, &mut problems);
     let rubric = rubric(repository, phase, &mut problems);
+    let focus = focus(repository.review.as_ref(), phase.review.as_ref());
+    let reviewers = reviewers::reviewers(repository, &rubric, &focus, pods);
+    reviewers::problems(&reviewers, &checks, &rubric, &phase.success_criteria, &mut problems);
     unknown_checks(&checks, &phase.success_criteria, &mut problems);
     if !problems.is_empty() {
         problems.sort();
@@ -67,18 +103,20 @@ pub fn gate(repository: &RepositorySpec, phase: &PhaseSpec) -> Result<Gate, Vec<
         checks,
         criteria: phase.success_criteria.iter().map(criterion).collect(),
         rubric,
-        focus: focus(repository.review.as_ref(), phase.review.as_ref()),
+        focus,
+        reviewers,
         protected_paths: repository.protected_paths.clone(),
+        waivers: waivers.to_vec(),
         hash: String::new(),
     };
     gate.hash = gate_hash(&gate);
     Ok(gate)
 }
 
-/// SHA-256, in hex, over the canonical JSON of checks, criteria, rubric and protected paths. The
-/// order in which a manifest lists them changes nothing; neither does the review's focus.
+/// SHA-256, in hex, over the canonical JSON of checks with their images, criteria, rubric, reviewers with their pods
+/// and focus, protected paths, and waivers. The order in which a manifest lists them changes nothing.
 pub fn gate_hash(gate: &Gate) -> String {
-    let Gate { checks, criteria, rubric, focus: _, protected_paths, hash: _ } = gate;
+    let Gate { checks, criteria, rubric, focus: _, reviewers, protected_paths, waivers, hash: _ } = gate;
     let mut checks: Vec<&Check> = checks.iter().collect();
     checks.sort_by(|a, b| a.name.cmp(&b.name));
     let mut criteria: Vec<&CriterionToJudge> = criteria.iter().collect();
@@ -86,12 +124,18 @@ pub fn gate_hash(gate: &Gate) -> String {
     let mut categories: Vec<&RubricCategory> = rubric.categories.iter().collect();
     categories.sort_by(|a, b| a.name.cmp(&b.name));
     let paths: BTreeSet<&String> = protected_paths.iter().collect();
+    let mut reviewers: Vec<&GateReviewer> = reviewers.iter().collect();
+    reviewers.sort_by(|a, b| a.name.cmp(&b.name));
+    let waived: BTreeSet<&String> = waivers.iter().flat_map(|waiver| &waiver.findings).collect();
+    let waived_criteria: BTreeSet<&String> = waivers.iter().flat_map(|waiver| &waiver.criteria).collect();
     let all = json!({
         "checks": checks,
         "criteria": criteria,
         "passingScore": rubric.passing_score,
         "categories": categories,
         "protectedPaths": paths,
+        "reviewers": reviewers.into_iter().map(reviewers::hashed).collect::<Vec<_>>(),
+        "waived": [waived, waived_criteria],
     });
     hex::encode(Sha256::digest(canonical(all).to_string()))
 }
@@ -148,9 +192,13 @@ fn checks(repository: &RepositorySpec, phase: &PhaseSpec, problems: &mut Vec<Blo
     let checks: Vec<Check> = first
         .into_iter()
         .cloned()
-        .map(|check| Check { image: check.image.or_else(|| repository.image.clone()), ..check })
+        .map(|check| match check.external {
+            Some(_) => check,
+            None => Check { image: check.image.or_else(|| repository.image.clone()), ..check },
+        })
         .collect();
-    let bare = names(checks.iter().filter(|check| check.image.is_none()).map(|check| check.name.as_str()));
+    let imageless = |check: &&Check| check.image.is_none() && check.external.is_none();
+    let bare = names(checks.iter().filter(imageless).map(|check| check.name.as_str()));
     if !bare.is_empty() {
         let message =
             format!("spec.checks[].image: no image for {bare}; set it, or spec.image of the Repository for all checks");
@@ -223,11 +271,20 @@ fn bare(name: &str) -> Category {
     Category { name: name.to_owned(), weight: None, floor: None }
 }
 
-/// The categories that count without the Phase: those listed, or else those the checks feed.
+/// The categories that count without the Phase: those listed, or else the seed's five if there is a reviewer, and
+/// those the checks feed.
 fn own_categories(repository: &RepositorySpec, problems: &mut Vec<Blocked>) -> Vec<RubricCategory> {
     let mut categories: Vec<RubricCategory> = Vec::new();
     if listed(repository).is_empty() {
+        if reviewers::any(repository) {
+            for (name, ..) in SEED_CATEGORIES {
+                categories.extend(counted(&bare(name), "spec.review.categories", false, problems));
+            }
+        }
         for name in fed(&repository.checks) {
+            if categories.iter().any(|known| known.name == name) {
+                continue;
+            }
             categories.extend(counted(&bare(name), "spec.checks[].categories of the Repository", false, problems));
         }
         return categories;
@@ -297,16 +354,19 @@ fn raise_floor(known: &mut RubricCategory, category: &Category, whose: &str, pro
     known.floor = known.floor.max(floor);
 }
 
-/// Every category that counts needs a check that feeds it.
+/// Every category that counts needs a check or a reviewer that feeds it.
 fn enough_evidence(
     repository: &RepositorySpec,
     phase: &PhaseSpec,
     categories: &[RubricCategory],
     problems: &mut Vec<Blocked>,
 ) {
-    let evident: BTreeSet<&str> = fed(&repository.checks).into_iter().chain(fed(&phase.checks)).collect();
+    let reviewed = reviewers::fed(repository, categories);
+    let evident: BTreeSet<&str> =
+        fed(&repository.checks).into_iter().chain(fed(&phase.checks)).chain(reviewed).collect();
     if evident.is_empty() {
-        let message = "spec.checks: no check, so nothing can be judged; add one to the Repository or the Phase";
+        let message = "spec.checks: no check and no reviewer, so nothing can be judged; add a check to the Repository or \
+                       the Phase, or a reviewer to spec.agents of the Repository";
         problems.push(blocked(BlockedReason::NoEvidencePossible, message));
         return;
     }
@@ -314,8 +374,8 @@ fn enough_evidence(
     let starved = names(starved);
     if !starved.is_empty() {
         let message = format!(
-            "spec.review.categories: no check feeds {starved}; add it to spec.checks[].categories of a check that \
-             measures it, or do not count it"
+            "spec.review.categories: no check and no reviewer feeds {starved}; add it to spec.checks[].categories of a \
+             check that measures it, let a reviewer examine it, or do not count it"
         );
         problems.push(blocked(BlockedReason::NoEvidencePossible, &message));
     }

@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::api::{
     agent_task::{Brief, FindingAnswer, Role},
-    common::{Check, ReportFacts},
+    check::Check,
+    evidence::ReportFacts,
     repository::Upstream,
 };
 

@@ -1,16 +1,22 @@
 //! From specs to the objects and git operations of a phase. Plain functions: no client, no clock.
 
+use std::sync::Arc;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::{Resource, ResourceExt, api::ObjectMeta};
 
 use super::observe::Observed;
 use crate::{
     api::{
-        AgentTask, AgentTaskSpec, Phase, PhaseSpec, ReviewResult, ReviewResultSpec,
-        agent_task::{AgentPod, Brief, BriefCheck, CheckOutcome, PhaseLink, Role, TaskState},
-        common::Check,
-        phase::{PhaseTaskState, PhaseTaskStatus, ReviewStatus},
-        review_result::CheckEvidence,
+        AgentTask, AgentTaskSpec, Phase, PhaseSpec, ReviewResult, ReviewResultSpec, ReviewResultStatus,
+        agent_task::{
+            AgentPod, Brief, BriefCheck, CheckOutcome, EvidenceRef, PhaseLink, ReviewBrief, ReviewCriterion, Role,
+            TaskBase, TaskState,
+        },
+        check::Check,
+        evidence::GamingSign,
+        phase::{Judge, PhaseTaskState, PhaseTaskStatus, ReviewStatus},
+        review_result::{CheckEvidence, ReviewerEvidence},
     },
     git::{
         flow::{self, Line},
@@ -19,8 +25,11 @@ use crate::{
             TagSpec, TreeId,
         },
     },
-    machine::phase::{REWORK, agent_task_name, check_task_name},
-    review::{bounded_evidence, declared_reports, rubric::Gate},
+    machine::phase::{REWORK, agent_task_name, base_check_task_name, check_task_name},
+    review::{
+        bounded_evidence, declared_reports,
+        rubric::{Gate, GateReviewer},
+    },
 };
 
 /// Findings in a rework brief.
@@ -208,6 +217,8 @@ pub(super) fn developer_task(
         branch: Some(branch),
         brief: Some(brief(o, task, gate)),
         check: None,
+        base: None,
+        review: None,
         upstream: None,
         pod: profile.clone(),
         timeout: spec.and_then(|spec| spec.timeout).unwrap_or(o.limits.task_timeout),
@@ -220,8 +231,11 @@ pub(super) fn developer_task(
 fn brief(o: &Observed, task: &PhaseTaskStatus, gate: &Gate) -> Brief {
     let spec = o.phase.spec.tasks.iter().find(|spec| spec.name == task.name);
     let judged = o.last_review.as_ref().filter(|_| task.name == REWORK).and_then(|review| review.status.as_ref());
-    let findings =
-        judged.map(|judged| judged.findings.iter().take(MAX_BRIEF_FINDINGS).map(|open| open.finding.clone()).collect());
+    let open = |judged: &ReviewResultStatus| {
+        let charged = judged.findings.iter().filter(|open| open.uncharged.is_none());
+        charged.take(MAX_BRIEF_FINDINGS).map(|open| open.finding.clone()).collect()
+    };
+    let findings = judged.map(open);
     let reasons = judged.map(|judged| judged.reasons.iter().map(|reason| reason.message.clone()).collect::<Vec<_>>());
     let said = [o.status.note.clone(), task.message.clone()].into_iter().filter(|text| !text.is_empty());
     let said = said.map(|text| text.chars().take(1000).collect());
@@ -232,11 +246,7 @@ fn brief(o: &Observed, task: &PhaseTaskStatus, gate: &Gate) -> Brief {
             |spec| spec.description.clone(),
         ),
         instructions: spec.map(|spec| spec.instructions.clone()).unwrap_or_default(),
-        criteria: gate
-            .criteria
-            .iter()
-            .map(|criterion| cut(&format!("{}: {}", criterion.name, criterion.description)))
-            .collect(),
+        criteria: criteria_lines(gate),
         focus: gate.focus.clone(),
         checks: gate.checks.iter().map(brief_check).collect(),
         findings: findings.unwrap_or_default(),
@@ -249,13 +259,32 @@ fn cut(text: &str) -> String {
 }
 
 fn brief_check(check: &Check) -> BriefCheck {
-    let command = || check.command.clone().unwrap_or_default().join(" ");
+    let command = || match &check.external {
+        Some(external) => {
+            format!("# run by {}", if external.system.is_empty() { "an outside system" } else { &external.system })
+        }
+        None => check.command.clone().unwrap_or_default().join(" "),
+    };
     BriefCheck { name: check.name.clone(), script: check.script.clone().unwrap_or_else(command) }
 }
 
 /// The AgentTask of a check of the review under way.
-pub(super) fn check_task(o: &Observed, review: &ReviewStatus, check: &Check) -> AgentTask {
+pub(super) fn check_task(o: &Observed, review: &ReviewStatus, check: &Check, known: Option<EvidenceRef>) -> AgentTask {
     let name = check_task_name(&o.phase.name_any(), o.status.attempt, review.number, &check.name);
+    let base = TaskBase { commit: review.base.clone(), evidence: known, protected_paths: protected(o) };
+    check_at(o, name, review.commit.clone(), Some(base), check)
+}
+
+/// The AgentTask of a check on the base.
+pub(super) fn base_check_task(o: &Observed, base: &str, check: &Check) -> AgentTask {
+    check_at(o, base_check_task_name(&o.phase.name_any(), base, &check.name), base.to_owned(), None, check)
+}
+
+fn protected(o: &Observed) -> Vec<String> {
+    o.gate.as_ref().map(|gate| gate.protected_paths.clone()).unwrap_or_default()
+}
+
+fn check_at(o: &Observed, name: String, commit: String, base: Option<TaskBase>, check: &Check) -> AgentTask {
     let pod = AgentPod {
         image: check.image.clone().unwrap_or_default(),
         resources: check.resources.clone(),
@@ -266,10 +295,12 @@ pub(super) fn check_task(o: &Observed, review: &ReviewStatus, check: &Check) -> 
         repository: o.phase.spec.repository_ref.name.clone(),
         phase: Some(link(o)),
         task: check.name.clone(),
-        commit: Some(review.commit.clone()),
+        commit: Some(commit),
         branch: None,
         brief: None,
         check: Some(check.clone()),
+        base,
+        review: None,
         upstream: None,
         pod,
         timeout: check.timeout,
@@ -280,18 +311,76 @@ pub(super) fn check_task(o: &Observed, review: &ReviewStatus, check: &Check) -> 
     AgentTask { metadata: metadata(o, name), spec, status: None }
 }
 
-/// The ReviewResult with the whole evidence. `tasks` are the ended AgentTasks of the checks, in the gate's order.
-pub(super) fn review_result(
-    o: &Observed,
-    review: &ReviewStatus,
-    gate: &Gate,
-    tasks: &[Option<std::sync::Arc<AgentTask>>],
-) -> ReviewResult {
-    let checks =
-        bounded_evidence(gate.checks.iter().zip(tasks).map(|(check, task)| evidence(check, task.as_deref())).collect());
+/// The AgentTask of a reviewer of the review under way; none while its PodTemplate is not there.
+pub(super) fn reviewer_task(o: &Observed, review: &ReviewStatus, reviewer: &GateReviewer) -> Option<AgentTask> {
+    let pod = reviewer.pod.clone()?;
+    let gate = o.gate.as_ref()?;
+    let judged = o.last_review.as_ref().and_then(|review| review.status.as_ref());
+    let open = judged.iter().flat_map(|judged| &judged.findings).filter(|open| open.uncharged.is_none());
+    let own = open.filter(|open| reviewer.categories.contains(&open.finding.rule));
+    let asked = gate.criteria.iter().filter(|criterion| criterion.judge == Judge::Reviewer);
+    let brief = ReviewBrief {
+        categories: reviewer.categories.clone(),
+        criteria: asked
+            .map(|criterion| ReviewCriterion {
+                name: criterion.name.clone(),
+                description: criterion.description.clone(),
+            })
+            .collect(),
+        previous: own.take(MAX_BRIEF_FINDINGS).map(|open| open.finding.clone()).collect(),
+        answers: o.answers.clone(),
+    };
+    let spec = AgentTaskSpec {
+        role: Role::Reviewer,
+        repository: o.phase.spec.repository_ref.name.clone(),
+        phase: Some(link(o)),
+        task: reviewer.name.clone(),
+        commit: Some(review.commit.clone()),
+        branch: None,
+        brief: Some(Brief {
+            objective: o.phase.spec.objective.clone(),
+            description: "Review what the phase changed, and file what is wrong with it.".to_owned(),
+            instructions: String::new(),
+            criteria: criteria_lines(gate),
+            focus: reviewer.focus.iter().take(64).cloned().collect(),
+            checks: Vec::new(),
+            findings: Vec::new(),
+            reasons: Vec::new(),
+        }),
+        check: None,
+        base: Some(TaskBase { commit: review.base.clone(), evidence: None, protected_paths: Vec::new() }),
+        review: Some(brief),
+        upstream: None,
+        pod,
+        timeout: reviewer.timeout.unwrap_or(o.limits.task_timeout),
+        max_runs: o.limits.max_runs,
+        correlation_id: o.status.correlation_id.clone(),
+    };
+    let name = check_task_name(&o.phase.name_any(), o.status.attempt, review.number, &reviewer.name);
+    Some(AgentTask { metadata: metadata(o, name), spec, status: None })
+}
+
+fn criteria_lines(gate: &Gate) -> Vec<String> {
+    gate.criteria.iter().map(|criterion| cut(&format!("{}: {}", criterion.name, criterion.description))).collect()
+}
+
+/// What a judgement is made of, beside the gate: the ended AgentTasks in the gate's order, and the signs in the diff.
+pub(super) struct Gathered {
+    pub(super) checks: Vec<Option<Arc<AgentTask>>>,
+    pub(super) reviewers: Vec<Option<Arc<AgentTask>>>,
+    pub(super) gaming_signs: Vec<GamingSign>,
+}
+
+/// The ReviewResult with the whole evidence.
+pub(super) fn review_result(o: &Observed, review: &ReviewStatus, gate: &Gate, gathered: Gathered) -> ReviewResult {
+    let Gathered { checks, reviewers, gaming_signs } = gathered;
+    let checks = gate.checks.iter().zip(&checks).map(|(check, task)| evidence(check, task.as_deref()));
+    let checks = bounded_evidence(checks.collect());
+    let reviews = gate.reviewers.iter().zip(&reviewers).map(|(reviewer, task)| reviewed(reviewer, task.as_deref()));
     let previous = o.last_review.as_ref().and_then(|review| review.status.as_ref());
     let previous = previous.map(|judged| judged.findings.iter().map(|open| open.finding.id.clone()).collect());
     let spec = ReviewResultSpec {
+        repository: o.phase.spec.repository_ref.name.clone(),
         phase: o.phase.name_any(),
         phase_uid: o.phase.uid().unwrap_or_default(),
         attempt: o.status.attempt,
@@ -302,13 +391,37 @@ pub(super) fn review_result(
         gate_hash: gate.hash.clone(),
         rubric: gate.rubric.clone(),
         checks,
+        reviews: reviews.collect(),
+        gaming_signs,
         criteria: gate.criteria.clone(),
+        waivers: gate.waivers.clone(),
+        answers: o.answers.clone(),
         previous_findings: previous.unwrap_or_default(),
     };
     ReviewResult { metadata: metadata(o, review.result.clone()), spec, status: None }
 }
 
-fn evidence(check: &Check, task: Option<&AgentTask>) -> CheckEvidence {
+/// What a reviewer said, or why it said nothing.
+fn reviewed(reviewer: &GateReviewer, task: Option<&AgentTask>) -> ReviewerEvidence {
+    let status = task.and_then(|task| task.status.as_ref());
+    let review = status.and_then(|status| status.review.clone().filter(|review| review.stamp.run == status.run));
+    let message = match (&review, status) {
+        (Some(_), _) => String::new(),
+        (None, Some(status)) => cut(&status.message),
+        (None, None) => "not started: the checks rule out a pass".to_owned(),
+    };
+    ReviewerEvidence {
+        name: reviewer.name.clone(),
+        task: task.map(ResourceExt::name_any).unwrap_or_default(),
+        shadow: reviewer.shadow,
+        categories: reviewer.categories.clone(),
+        review,
+        message,
+    }
+}
+
+/// What a check said, from its AgentTask.
+pub(super) fn evidence(check: &Check, task: Option<&AgentTask>) -> CheckEvidence {
     let status = task.and_then(|task| task.status.as_ref());
     // Without a recorded outcome nothing can be said: that is never a pass.
     let outcome = status
@@ -322,6 +435,7 @@ fn evidence(check: &Check, task: Option<&AgentTask>) -> CheckEvidence {
         blocking: check.blocking,
         categories: check.categories.clone(),
         outcome,
+        image_id: status.and_then(|status| status.image_id.clone()),
         exit_code: status.and_then(|status| status.exit_code),
         message: status.map(|status| status.message.clone()).unwrap_or_default(),
         // A declared report that was not delivered is missing, which is a failure of the check.

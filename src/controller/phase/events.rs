@@ -48,13 +48,17 @@ fn events(before: &PhaseStatus, after: &PhaseStatus, changes: &[Change]) -> Vec<
 
 fn of_change(change: &Change, after: &PhaseStatus) -> Option<Event> {
     match change {
-        Change::Judged { verdict, class, score } => {
+        Change::Judged { verdict, class, score, categories: _ } => {
             let class = class.map(|class| format!(" ({class:?})")).unwrap_or_default();
             let score = if score.is_empty() { String::new() } else { format!(" with {score}") };
             let text = format!("attempt {}: {verdict:?}{class}{score}", after.summary.attempt);
             Some(event(*verdict != Verdict::Pass, "Reviewed", &text))
         }
         Change::Used { remark, .. } => Some(event(remark.starts_with("ignored"), "Decision", remark)),
+        Change::Waived { user, what, .. } => {
+            let what = what.findings.iter().chain(&what.criteria).map(String::as_str).collect::<Vec<_>>().join(", ");
+            Some(event(false, "Waived", &format!("{user} accepts {what}")))
+        }
         Change::TaskIntegrated { task, commit } => Some(event(false, "Integrated", &format!("{task} as {commit}"))),
         Change::TaskAnew { task, why } => Some(event(true, "HandedOutAnew", &format!("{task}: {why}"))),
         Change::Merged { commit, tag, adopted } => {

@@ -32,6 +32,8 @@ pub(super) async fn execute(o: &Observed, action: &Action, context: &Context) ->
         Action::Integrate(name) => integrate(o, name, context).await,
         Action::IntegrateBase => integrate_base(o, context).await,
         Action::EnsureCheck(name) => ensure_check(o, name, context).await,
+        Action::EnsureBaseCheck(name) => ensure_base_check(o, name, context).await,
+        Action::EnsureReviewer(name) => ensure_reviewer(o, name, context).await,
         Action::EnsureResult => ensure_result(o, context).await,
         Action::Merge => merge(o, context).await,
         Action::StopTasks => stop_tasks(o, context).await,
@@ -90,17 +92,42 @@ async fn ensure_task(o: &Observed, name: &str, context: &Context) -> Result<Answ
 async fn ensure_check(o: &Observed, name: &str, context: &Context) -> Result<Answer, Error> {
     let (Some(review), Some(gate)) = (&o.status.review, &o.gate) else { return Ok(Answer::Done) };
     match gate.checks.iter().find(|check| check.name == name) {
-        Some(check) => create(context, &o.phase, &build::check_task(o, review, check)).await,
+        Some(check) => {
+            let known = o.base.evidence(check, &o.phase, context);
+            create(context, &o.phase, &build::check_task(o, review, check, known)).await
+        }
+        None => Ok(Answer::Done),
+    }
+}
+
+async fn ensure_base_check(o: &Observed, name: &str, context: &Context) -> Result<Answer, Error> {
+    let (Some(base), Some(gate)) = (&o.base.commit, &o.gate) else { return Ok(Answer::Done) };
+    match gate.checks.iter().find(|check| check.name == name) {
+        Some(check) => create(context, &o.phase, &build::base_check_task(o, base, check)).await,
+        None => Ok(Answer::Done),
+    }
+}
+
+async fn ensure_reviewer(o: &Observed, name: &str, context: &Context) -> Result<Answer, Error> {
+    let (Some(review), Some(gate)) = (&o.status.review, &o.gate) else { return Ok(Answer::Done) };
+    let reviewer = gate.reviewers.iter().find(|reviewer| reviewer.name == name);
+    match reviewer.and_then(|reviewer| build::reviewer_task(o, review, reviewer)) {
+        Some(task) => create(context, &o.phase, &task).await,
         None => Ok(Answer::Done),
     }
 }
 
 async fn ensure_result(o: &Observed, context: &Context) -> Result<Answer, Error> {
     let (Some(review), Some(gate)) = (&o.status.review, &o.gate) else { return Ok(Answer::Done) };
-    let name =
-        |check: &crate::api::Check| check_task_name(&o.phase.name_any(), o.status.attempt, review.number, &check.name);
-    let tasks: Vec<_> = gate.checks.iter().map(|check| task_of(&o.phase, &name(check), context)).collect();
-    create(context, &o.phase, &build::review_result(o, review, gate, &tasks)).await
+    let found = |name: &str| {
+        task_of(&o.phase, &check_task_name(&o.phase.name_any(), o.status.attempt, review.number, name), context)
+    };
+    let gathered = build::Gathered {
+        checks: gate.checks.iter().map(|check| found(&check.name)).collect(),
+        reviewers: gate.reviewers.iter().map(|reviewer| found(&reviewer.name)).collect(),
+        gaming_signs: Vec::new(),
+    };
+    create(context, &o.phase, &build::review_result(o, review, gate, gathered)).await
 }
 
 /// Creates an object of this phase. If it is there already and this phase's, that is the same.

@@ -1,5 +1,8 @@
 //! All reads of a phase's reconciliation: from caches only, turned into facts. Time enters here.
 
+pub(super) mod evidence;
+mod profiles;
+
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -8,19 +11,22 @@ use kube::{Resource, ResourceExt, runtime::reflector::ObjectRef};
 use crate::{
     api::{
         AgentTask, Decision, Phase, PhaseStatus, Repository, ReviewResult,
-        agent_task::{AgentPod, TaskState},
+        agent_task::{AgentPod, FindingAnswer, TaskState},
         common::{Backoff, Duration},
         decision::DecisionType,
-        phase::{Blocked, BlockedReason, Judge, JudgementRecord, PhaseState, PhaseTaskState, PhaseTaskStatus},
-        review_result::{JudgedFinding, Verdict},
+        phase::{
+            Blocked, BlockedReason, CategoryRecord, Judge, JudgementRecord, PhaseState, PhaseTaskState,
+            PhaseTaskStatus, Waiver,
+        },
+        review_result::{CategoryScore, CriterionState, JudgedFinding, Verdict},
     },
-    controller::{context::Context, pod},
+    controller::context::Context,
     machine::{
         phase::{
-            CheckFact, CheckWork, Judgement, MAX_USED, Order, OrderKind, ReviewFact, Snapshot, Stamp, TaskFact, Work,
-            check_task_name, planned,
+            CheckFact, CheckWork, Judgement, MAX_USED, Order, OrderKind, REWORK, ReviewFact, Snapshot, Stamp, TaskFact,
+            Waived, Work, check_task_name, planned,
         },
-        preflight::{Ground, Neighbour, ProfileFact, RepositoryFact, preflight},
+        preflight::{Ground, Neighbour, RepositoryFact, preflight},
     },
     review::{
         rubric::{Gate, gate},
@@ -43,9 +49,12 @@ pub(super) struct Observed {
     pub(super) gate: Option<Gate>,
     pub(super) profile: Option<AgentPod>,
     pub(super) limits: Limits,
+    pub(super) base: evidence::Base,
     pub(super) snapshot: Snapshot,
     pub(super) stamp: Stamp,
     pub(super) last_review: Option<Arc<ReviewResult>>,
+    /// What the developer said of the findings of the last judgement.
+    pub(super) answers: Vec<FindingAnswer>,
 }
 
 /// Effective limits: the Phase's, or the Repository's, or the defaults.
@@ -65,27 +74,32 @@ pub(super) fn observe(phase: Arc<Phase>, context: &Context, decisions_trusted: b
     let namespace = phase.namespace().unwrap_or_default();
     let repository =
         context.stores.repositories.get(&ObjectRef::new(&phase.spec.repository_ref.name).within(&namespace));
-    let (gate, gate_problems) = match repository.as_ref().map(|repository| gate(&repository.spec, &phase.spec)) {
+    let profiles = profiles::profiles(repository.as_deref(), &namespace, context);
+    let waivers: Vec<Waiver> = status.waivers.iter().filter(|waiver| holds(waiver, now)).cloned().collect();
+    let judged_by =
+        repository.as_ref().map(|repository| gate(&repository.spec, &phase.spec, &waivers, &profiles.reviewers));
+    let (gate, gate_problems) = match judged_by {
         Some(Ok(gate)) => (Some(gate), Vec::new()),
         Some(Err(problems)) => (None, problems),
         None => (None, Vec::new()),
     };
-    let (profile, profile_fact) = profile(repository.as_deref(), &namespace, context);
     let limits = limits(&phase, repository.as_deref());
     let mine = decisions(&phase, context);
     let suspended = phase.spec.suspend || suspended_by_person(&mine, decisions_trusted, &status);
     let neighbours = neighbours(&phase, &namespace, context);
     let ground = Ground {
         repository: repository_fact(repository.as_deref()),
-        profile: profile_fact,
+        profiles: profiles.facts,
         gate: gate_problems,
         suspended,
     };
     let claim_refused = claim_refused(&phase, &status, &neighbours);
     let blocked = blocked(&phase, &status, &neighbours, &ground, claim_refused);
     let last_review = last_review(&phase, &status, context);
+    let answers = answers(&phase, &status, context);
     let gate_hash = gate.as_ref().map(|gate| gate.hash.clone()).unwrap_or_default();
-    let person_criteria = person_criteria(&phase);
+    let person_criteria = person_criteria(&phase, &status, &waivers, context);
+    let base = evidence::Base::of(&phase, &status, now);
     let approval_required = phase.spec.approval.as_ref().is_some_and(|approval| approval.required);
     let limit = limits.max_attempts.saturating_add(status.granted_attempts);
     let snapshot = Snapshot {
@@ -99,11 +113,12 @@ pub(super) fn observe(phase: Arc<Phase>, context: &Context, decisions_trusted: b
         claim_refused,
         orders: if decisions_trusted { orders(&mine, &status) } else { Vec::new() },
         tasks: status.tasks.iter().map(|task| task_fact(task, &phase, &status, context)).collect(),
+        base_checks: gate.iter().flat_map(|gate| base.checks(gate, &phase, context)).collect(),
         parallelism: repository.as_ref().map_or(1, |repository| unsigned(repository.spec.parallelism)) as usize,
         max_dispatches: unsigned(limits.max_runs),
         has_turn: has_turn(&phase, &namespace, context),
         gate_hash: gate_hash.clone(),
-        review: review_fact(&phase, &status, gate.as_ref(), context),
+        review: review_fact(&phase, &status, gate.as_ref(), &base, context),
         approval_required,
         person_criteria: person_criteria.clone(),
         approved: approved(&status),
@@ -127,7 +142,8 @@ pub(super) fn observe(phase: Arc<Phase>, context: &Context, decisions_trusted: b
         decisions: mine.iter().filter_map(|decision| decision.uid()).collect(),
         asked_of_person: asked(approval_required, &person_criteria),
     };
-    Observed { phase, status, repository, gate, profile, limits, snapshot, stamp, last_review }
+    let profile = profiles.developer;
+    Observed { phase, status, repository, gate, profile, limits, base, snapshot, stamp, last_review, answers }
 }
 
 fn unsigned(number: i32) -> u32 {
@@ -154,19 +170,6 @@ fn repository_fact(repository: Option<&Repository>) -> RepositoryFact {
     let status = repository.status.clone().unwrap_or_default();
     let ready = status.conditions.iter().any(|condition| condition.type_ == "Ready" && condition.status == "True");
     if ready { RepositoryFact::Ready } else { RepositoryFact::NotReady(status.message) }
-}
-
-fn profile(repository: Option<&Repository>, namespace: &str, context: &Context) -> (Option<AgentPod>, ProfileFact) {
-    let developer = repository.and_then(|repository| repository.spec.agents.as_ref()?.developer.as_ref());
-    let Some(developer) = developer else { return (None, ProfileFact::Unnamed) };
-    let name = &developer.pod_template_ref.name;
-    match context.stores.pod_templates.get(&ObjectRef::new(name).within(namespace)) {
-        None => (None, ProfileFact::Missing(name.clone())),
-        Some(template) => match pod::template(&template) {
-            Ok(shape) => (Some(shape), ProfileFact::Usable),
-            Err(problems) => (None, ProfileFact::Invalid(name.clone(), problems)),
-        },
-    }
 }
 
 /// Reasons against the start, and while it runs only those against going on.
@@ -212,6 +215,7 @@ fn stops_work(reason: BlockedReason) -> bool {
         | BlockedReason::CheckImageMissing
         | BlockedReason::CheckNameTaken
         | BlockedReason::CheckUnknown
+        | BlockedReason::CriterionUnprovable
         | BlockedReason::NoEvidencePossible
         | BlockedReason::WeakensGate
         | BlockedReason::WeightMissing => true,
@@ -307,10 +311,14 @@ fn order(decision: &Decision) -> Order {
         DecisionType::Reject => OrderKind::Reject,
         DecisionType::Retry => OrderKind::Retry(unsigned(spec.attempts.unwrap_or(1)).max(1)),
         DecisionType::Abort => OrderKind::Abort,
+        DecisionType::Waive => OrderKind::Waive(Waived {
+            findings: spec.findings.clone(),
+            criteria: spec.criteria.clone(),
+            reason: spec.reason.clone(),
+            until: spec.until.as_ref().map(|until| until.0.as_second()),
+        }),
         DecisionType::Suspend | DecisionType::Resume => OrderKind::Pause,
-        DecisionType::Rerun | DecisionType::Waive | DecisionType::Rollback | DecisionType::Answer => {
-            OrderKind::Unsupported
-        }
+        DecisionType::Rerun | DecisionType::Rollback | DecisionType::Answer => OrderKind::Unsupported,
     };
     let answers = spec.answers.iter().filter(|answer| !answer.note.is_empty());
     let notes = answers.map(|answer| format!("{}: {}", answer.criterion, answer.note));
@@ -383,22 +391,37 @@ pub(super) fn submitted_commit(task: &AgentTask) -> Option<(String, i32)> {
     })
 }
 
-fn review_fact(phase: &Phase, status: &PhaseStatus, gate: Option<&Gate>, context: &Context) -> Option<ReviewFact> {
+/// What the rework of this attempt says of the findings it was given.
+fn answers(phase: &Phase, status: &PhaseStatus, context: &Context) -> Vec<FindingAnswer> {
+    let rework = status.tasks.iter().find(|task| task.name == REWORK);
+    let task = rework.and_then(|rework| task_of(phase, &rework.agent_task, context));
+    let submission = task.as_ref().and_then(|task| task.status.as_ref()?.submission.as_ref());
+    submission.map(|submission| submission.answers.clone()).unwrap_or_default()
+}
+
+fn review_fact(
+    phase: &Phase,
+    status: &PhaseStatus,
+    gate: Option<&Gate>,
+    base: &evidence::Base,
+    context: &Context,
+) -> Option<ReviewFact> {
     let review = status.review.as_ref().filter(|review| !review.commit.is_empty())?;
-    let checks = gate.map(|gate| gate.checks.as_slice()).unwrap_or_default();
-    let checks = checks
-        .iter()
-        .map(|check| {
-            let name = check_task_name(&phase.name_any(), status.attempt, review.number, &check.name);
-            let work = task_of(phase, &name, context).map_or(CheckWork::Missing, |task| {
-                match task.status.as_ref().map(|status| status.state).unwrap_or_default() {
-                    TaskState::Pending | TaskState::Starting | TaskState::Running => CheckWork::Active,
-                    TaskState::Succeeded | TaskState::Failed => CheckWork::Ended,
-                }
-            });
-            CheckFact { name: check.name.clone(), work }
-        })
-        .collect();
+    let found =
+        |name: &str| task_of(phase, &check_task_name(&phase.name_any(), status.attempt, review.number, name), context);
+    let fact = |name: &str, waits_for_base: bool| CheckFact {
+        name: name.to_owned(),
+        work: found(name).map_or(CheckWork::Missing, |task| evidence::work(&task)),
+        waits_for_base,
+    };
+    let checks = gate.iter().flat_map(|gate| &gate.checks);
+    let reviewers = gate.iter().flat_map(|gate| &gate.reviewers);
+    let checks_failed = checks.clone().any(|check| {
+        let ended = found(&check.name).filter(|task| evidence::work(task) == CheckWork::Ended);
+        ended.is_some_and(|task| score::rules_out_pass(&super::build::evidence(check, Some(&task))))
+    });
+    let checks = checks.map(|check| fact(&check.name, base.is_waited_for(check, phase, context))).collect();
+    let reviewers = reviewers.map(|reviewer| fact(&reviewer.name, false)).collect();
     let failed_before = status.history.iter().any(|judged| {
         judged.result != review.result
             && judged.tree == review.tree
@@ -410,6 +433,8 @@ fn review_fact(phase: &Phase, status: &PhaseStatus, gate: Option<&Gate>, context
         gate_hash: review.gate_hash.clone(),
         failed_before,
         checks,
+        checks_failed,
+        reviewers,
         judgement: judgement(phase, status, &review.result, &review.commit, context),
     })
 }
@@ -432,24 +457,49 @@ fn judgement(phase: &Phase, status: &PhaseStatus, name: &str, commit: &str, cont
     let Some(verdict) = judged.verdict else { return Judgement::Pending };
     let reasons = judged.reasons.iter().take(4).map(|reason| reason.message.as_str()).collect::<Vec<_>>().join("; ");
     let refused = |record: &&JudgementRecord| record.attempt < status.attempt && record.verdict == Verdict::Fail;
-    let before = status.history.iter().rev().find(refused).and_then(|record| result_of(phase, &record.result, context));
-    let same_findings = before.is_some_and(|before| {
+    let mut before =
+        status.history.iter().filter(refused).filter_map(|record| result_of(phase, &record.result, context));
+    let same_findings = before.any(|before| {
         let earlier = before.status.as_ref().map(|status| status.findings.as_slice()).unwrap_or_default();
-        !judged.findings.is_empty() && ids(earlier) == ids(&judged.findings)
+        let now = charged(&judged.findings);
+        !now.is_empty() && charged(earlier) == now
     });
+    let record =
+        |category: &CategoryScore| Some(CategoryRecord { name: category.name.clone(), score: category.score? });
     Judgement::Judged {
         verdict,
         class: score::failure_class(judged),
         score: judged.score.clone().unwrap_or_default(),
         reasons,
+        categories: judged.categories.iter().filter_map(record).collect(),
         same_findings,
+        disputed: disputed(&judged.findings),
     }
 }
 
-fn ids(findings: &[JudgedFinding]) -> Vec<&str> {
-    let mut ids: Vec<&str> = findings.iter().map(|judged| judged.finding.id.as_str()).collect();
+/// Ids of the findings that are charged, in order.
+fn charged(findings: &[JudgedFinding]) -> Vec<&str> {
+    let charged = findings.iter().filter(|judged| judged.uncharged.is_none());
+    let mut ids: Vec<&str> = charged.map(|judged| judged.finding.id.as_str()).collect();
     ids.sort_unstable();
     ids
+}
+
+/// What the developer disputes and was found again, with both sides.
+fn disputed(findings: &[JudgedFinding]) -> Option<String> {
+    let again = findings.iter().filter(|judged| judged.uncharged.is_none() && !judged.dispute.is_empty());
+    let words = |judged: &JudgedFinding| {
+        let JudgedFinding { check, dispute, finding, .. } = judged;
+        let place = format!("{}:{}", finding.path, finding.line);
+        format!("{} {place} {}: {check} says: {}; the developer: {dispute}", finding.id, finding.rule, finding.message)
+    };
+    let again: Vec<String> = again.map(words).collect();
+    (!again.is_empty()).then(|| {
+        format!(
+            "the developer disputes what was found again: {}; Waive what is wrong, or Retry with a note",
+            again.join("; ")
+        )
+    })
 }
 
 /// The last ReviewResult that was judged: what a rework has to mend.
@@ -458,9 +508,30 @@ fn last_review(phase: &Phase, status: &PhaseStatus, context: &Context) -> Option
     result_of(phase, &record.result, context)
 }
 
-fn person_criteria(phase: &Phase) -> Vec<String> {
-    let criteria = phase.spec.success_criteria.iter().filter(|criterion| criterion.judge == Judge::Person);
-    criteria.map(|criterion| criterion.name.clone()).collect()
+/// Criteria that a person has to answer: those that are a person's by the spec, and those that the reviewers could not
+/// verify at the reviewed commit; without those that are waived.
+fn person_criteria(phase: &Phase, status: &PhaseStatus, waivers: &[Waiver], context: &Context) -> Vec<String> {
+    let review = status.review.as_ref().filter(|review| !review.commit.is_empty());
+    let result = review.and_then(|review| {
+        result_of(phase, &review.result, context).filter(|result| result.spec.commit == review.commit)
+    });
+    let judged = result.as_ref().and_then(|result| result.status.as_ref());
+    let open = |name: &String| {
+        let mut criteria = judged.iter().flat_map(|judged| &judged.criteria);
+        criteria.any(|criterion| &criterion.name == name && criterion.state == CriterionState::AwaitsPerson)
+    };
+    let asked = phase.spec.success_criteria.iter().filter(|criterion| match criterion.judge {
+        Judge::Person => true,
+        Judge::Reviewer => open(&criterion.name),
+        Judge::Checks => false,
+    });
+    let waived = |name: &String| waivers.iter().any(|waiver| waiver.criteria.contains(name));
+    asked.map(|criterion| criterion.name.clone()).filter(|name| !waived(name)).collect()
+}
+
+/// Whether a waiver holds at this time.
+fn holds(waiver: &Waiver, now: Timestamp) -> bool {
+    waiver.until.as_ref().is_none_or(|until| now < until.0)
 }
 
 fn asked(approval_required: bool, criteria: &[String]) -> Vec<String> {

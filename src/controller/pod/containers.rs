@@ -22,7 +22,7 @@ use super::{
 };
 use crate::api::{
     AgentTask,
-    common::{Check, EnvironmentVariable, Service},
+    check::{Check, EnvironmentVariable, Service},
 };
 
 /// Our executable in our image.

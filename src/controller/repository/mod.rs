@@ -124,6 +124,8 @@ fn sync_task(repository: &Repository, upstream: &Upstream, name: &str, context: 
         branch: None,
         brief: None,
         check: None,
+        base: None,
+        review: None,
         upstream: Some(upstream.clone()),
         pod,
         timeout: SYNC_TIMEOUT,

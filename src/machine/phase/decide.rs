@@ -78,7 +78,8 @@ fn developing(s: &Snapshot) -> Outcome {
     if all_integrated(s) {
         return record(vec![Change::DropReview, Change::Enter(PhaseState::Reviewing)]);
     }
-    let mut actions: Vec<Action> = working(s).filter(|task| task.work == Work::Submitted).map(integrate).collect();
+    let mut actions = missing(&s.base_checks, Action::EnsureBaseCheck);
+    actions.extend(working(s).filter(|task| task.work == Work::Submitted).map(integrate));
     // The AgentTask of a task that is recorded as working can be missing only if it was deleted.
     actions.extend(working(s).filter(|task| task.work == Work::Missing).map(ensure));
     let free = s.parallelism.saturating_sub(working(s).count());
@@ -141,13 +142,14 @@ fn reviewing(s: &Snapshot) -> Outcome {
         return record(vec![Change::Escalate { reason: EscalationReason::NoProgress, message: message.to_owned() }]);
     }
     match &review.judgement {
-        Judgement::Missing => collect(review),
+        Judgement::Missing => collect(s, review),
         Judgement::Pending => Outcome::default(),
-        Judgement::Judged { verdict, class, score, reasons, same_findings } => {
-            let judged = Change::Judged { verdict: *verdict, class: *class, score: score.clone() };
+        Judgement::Judged { verdict, class, score, reasons, categories, same_findings, disputed } => {
+            let (score, categories) = (score.clone(), categories.clone());
+            let judged = Change::Judged { verdict: *verdict, class: *class, score, categories };
             let mut outcome = match verdict {
                 Verdict::Pass => passed_gate(s),
-                Verdict::Fail => failed_gate(s, *class, reasons, *same_findings),
+                Verdict::Fail => failed_gate(s, *class, reasons, *same_findings, disputed.as_deref()),
                 Verdict::Inconclusive => escalate(
                     EscalationReason::Inconclusive,
                     format!("the gate could not judge: {reasons}; mend what is missing, then Retry reviews again"),
@@ -159,12 +161,28 @@ fn reviewing(s: &Snapshot) -> Outcome {
     }
 }
 
-fn collect(review: &ReviewFact) -> Outcome {
-    let missing = |check: &&CheckFact| check.work == CheckWork::Missing;
-    let actions: Vec<Action> =
-        review.checks.iter().filter(missing).map(|check| Action::EnsureCheck(check.name.clone())).collect();
-    let ended = review.checks.iter().all(|check| check.work == CheckWork::Ended);
-    if ended { act(vec![Action::EnsureResult]) } else { act(actions) }
+/// The evidence, in its order: what the base has, the checks, and the reviewers if the checks leave them
+/// something to say.
+fn collect(s: &Snapshot, review: &ReviewFact) -> Outcome {
+    if !all_ended(&review.checks) {
+        let mut actions = missing(&s.base_checks, Action::EnsureBaseCheck);
+        actions.extend(missing(&review.checks, Action::EnsureCheck));
+        return act(actions);
+    }
+    if review.checks_failed || all_ended(&review.reviewers) {
+        return act(vec![Action::EnsureResult]);
+    }
+    act(missing(&review.reviewers, Action::EnsureReviewer))
+}
+
+fn all_ended(checks: &[CheckFact]) -> bool {
+    checks.iter().all(|check| check.work == CheckWork::Ended)
+}
+
+/// One action for each that can start and has not.
+fn missing(checks: &[CheckFact], action: fn(String) -> Action) -> Vec<Action> {
+    let startable = checks.iter().filter(|check| check.work == CheckWork::Missing && !check.waits_for_base);
+    startable.map(|check| action(check.name.clone())).collect()
 }
 
 fn passed_gate(s: &Snapshot) -> Outcome {
@@ -173,13 +191,22 @@ fn passed_gate(s: &Snapshot) -> Outcome {
     record(vec![Change::Enter(next)])
 }
 
-fn failed_gate(s: &Snapshot, class: Option<FailureClass>, reasons: &str, same_findings: bool) -> Outcome {
+fn failed_gate(
+    s: &Snapshot,
+    class: Option<FailureClass>,
+    reasons: &str,
+    same_findings: bool,
+    disputed: Option<&str>,
+) -> Outcome {
     // A Fail always has a class; ReviewFailed is the plainest of them.
     match policy(class.unwrap_or(FailureClass::ReviewFailed)) {
         Policy::AskPerson(reason) => escalate(reason, reasons.to_owned()),
         Policy::Pause | Policy::SpendRun | Policy::Redispatch | Policy::SpendAttempt => {
+            if let Some(both_sides) = disputed {
+                return escalate(EscalationReason::Disputed, both_sides.to_owned());
+            }
             if same_findings && s.attempt < s.limit {
-                let message = format!("the rework left the very same findings: {reasons}");
+                let message = format!("the rework left the very findings of an earlier attempt: {reasons}");
                 return escalate(EscalationReason::NoProgress, message);
             }
             refused(s, reasons)

@@ -13,13 +13,13 @@ mod summary;
 mod tests;
 
 pub use decide::decide;
-pub use plan::{REWORK, agent_task_name, check_task_name, planned};
+pub use plan::{REWORK, agent_task_name, base_check_task_name, check_task_name, planned};
 pub use project::{MAX_USED, Stamp, project};
 pub use settle::settle;
 
 use crate::api::{
     agent_task::FailureClass,
-    phase::{Blocked, EscalationReason, PhaseState, PhaseTaskState},
+    phase::{Blocked, CategoryRecord, EscalationReason, PhaseState, PhaseTaskState},
     review_result::Verdict,
 };
 
@@ -47,6 +47,8 @@ pub struct Snapshot {
     pub orders: Vec<Order>,
     /// The tasks as [`planned`].
     pub tasks: Vec<TaskFact>,
+    /// Checks to run on the base, so that what it has already is known: those that nobody ran on it yet.
+    pub base_checks: Vec<CheckFact>,
     /// Tasks that may be at work at the same time.
     pub parallelism: usize,
     /// Times a task may be handed out.
@@ -59,7 +61,7 @@ pub struct Snapshot {
     pub review: Option<ReviewFact>,
     /// Whether a person must approve the merge.
     pub approval_required: bool,
-    /// Criteria that a person judges.
+    /// Criteria that a person judges, among them those that the reviewers could not verify.
     pub person_criteria: Vec<String>,
     /// Whether an approval is recorded for the reviewed commit.
     pub approved: bool,
@@ -93,12 +95,27 @@ pub enum OrderKind {
     Reject,
     /// Grant this many attempts.
     Retry(u32),
+    /// Accept what the gate found.
+    Waive(Waived),
     /// Give up.
     Abort,
     /// Suspend or Resume: which holds is a fact of the snapshot; the order is only acknowledged.
     Pause,
     /// A type this version does not know.
     Unsupported,
+}
+
+/// What a person accepts in spite of the gate.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Waived {
+    /// Ids of findings and gaming signs.
+    pub findings: Vec<String>,
+    /// Names of criteria.
+    pub criteria: Vec<String>,
+    /// Why.
+    pub reason: String,
+    /// Until when, in seconds since 1970-01-01 UTC; none: without end.
+    pub until: Option<i64>,
 }
 
 /// A task of the current attempt.
@@ -147,17 +164,23 @@ pub struct ReviewFact {
     pub failed_before: bool,
     /// The checks.
     pub checks: Vec<CheckFact>,
+    /// Whether the checks that have ended rule out a pass, so that no reviewer need look.
+    pub checks_failed: bool,
+    /// The reviewers.
+    pub reviewers: Vec<CheckFact>,
     /// The judgement.
     pub judgement: Judgement,
 }
 
-/// A check of the review.
+/// A check or a reviewer of the review.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct CheckFact {
     /// Its name.
     pub name: String,
     /// What is seen of it.
     pub work: CheckWork,
+    /// Whether it cannot start before the check of the same name has ended on the base.
+    pub waits_for_base: bool,
 }
 
 /// What is seen of a check's AgentTask.
@@ -188,8 +211,12 @@ pub enum Judgement {
         score: String,
         /// Why, in words: the first reasons.
         reasons: String,
-        /// Whether the open findings are those of the judgement before.
+        /// Score of each category.
+        categories: Vec<CategoryRecord>,
+        /// Whether the open findings are those of an earlier attempt: no progress, or back and forth.
         same_findings: bool,
+        /// Findings that the developer disputes and that were found again, with both sides, in words.
+        disputed: Option<String>,
     },
 }
 
@@ -207,6 +234,10 @@ pub enum Action {
     IntegrateBase,
     /// Make the AgentTask of this check.
     EnsureCheck(String),
+    /// Make the AgentTask of this check on the base.
+    EnsureBaseCheck(String),
+    /// Make the AgentTask of this reviewer.
+    EnsureReviewer(String),
     /// Make the ReviewResult, with all evidence.
     EnsureResult,
     /// Merge to the base branch and tag.
@@ -344,6 +375,8 @@ pub enum Change {
         class: Option<FailureClass>,
         /// Score; empty if none.
         score: String,
+        /// Score of each category.
+        categories: Vec<CategoryRecord>,
     },
     /// A person approved the reviewed commit.
     Approved {
@@ -353,6 +386,15 @@ pub enum Change {
         user: String,
         /// The commit.
         commit: String,
+    },
+    /// A person accepted what the gate found.
+    Waived {
+        /// UID of the Decision.
+        uid: String,
+        /// Who.
+        user: String,
+        /// What.
+        what: Waived,
     },
     /// What the next rework is told beside the findings.
     Note(String),

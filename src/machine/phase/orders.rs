@@ -1,7 +1,7 @@
 //! What persons decide. Each Decision is used exactly once, also when it comes too late.
 
 use super::{
-    Action, Change, Order, OrderKind, Outcome, Snapshot, TaskFact, Work,
+    Action, Change, Order, OrderKind, Outcome, Snapshot, TaskFact, Waived, Work,
     decide::{act, next_attempt, record, refused, review_again},
 };
 use crate::api::phase::{EscalationReason, PhaseState, PhaseTaskState};
@@ -20,6 +20,17 @@ pub(super) fn obey(s: &Snapshot, order: &Order) -> Outcome {
             idle(format!("ignored: it speaks of attempt {}, this is attempt {}", order.attempt, s.attempt))
         }
         OrderKind::Retry(attempts) => (retry(s, order, *attempts), format!("retried by {}", order.user)),
+        OrderKind::Waive(what) => match s.state {
+            PhaseState::Passed | PhaseState::Failed => idle(format!("ignored: the phase is {:?} already", s.state)),
+            PhaseState::Pending
+            | PhaseState::Preparing
+            | PhaseState::Developing
+            | PhaseState::Reviewing
+            | PhaseState::Backoff
+            | PhaseState::AwaitingApproval
+            | PhaseState::Merging
+            | PhaseState::Escalated => (waive(s, order, what), format!("waived by {}", order.user)),
+        },
         OrderKind::Abort => match s.state {
             PhaseState::Passed | PhaseState::Failed => idle(format!("ignored: the phase is {:?} already", s.state)),
             // It may be merged already: git says so first, and `settle` uses the order.
@@ -92,6 +103,36 @@ fn send_back(s: &Snapshot, order: &Order) -> Outcome {
     outcome
 }
 
+/// Records the waiver. What a judgement has stopped is judged again, since the gate is another one now; a review
+/// under way sees that by itself.
+fn waive(s: &Snapshot, order: &Order, what: &Waived) -> Outcome {
+    let waived = Change::Waived { uid: order.uid.clone(), user: order.user.clone(), what: what.clone() };
+    let judged = s.state == PhaseState::Backoff
+        || s.escalation.is_some_and(|(reason, from)| from == PhaseState::Reviewing && is_of_judgement(reason));
+    let mut changes = vec![waived];
+    if judged {
+        changes.push(Change::RestartClock);
+        changes.extend(review_again().changes);
+    }
+    record(changes)
+}
+
+/// Whether a judgement led there, so that another gate may come to another end.
+fn is_of_judgement(reason: EscalationReason) -> bool {
+    match reason {
+        EscalationReason::AttemptsExhausted
+        | EscalationReason::NoProgress
+        | EscalationReason::Gamed
+        | EscalationReason::Disputed
+        | EscalationReason::Inconclusive => true,
+        EscalationReason::PhaseTimeout
+        | EscalationReason::Conflict
+        | EscalationReason::TagTaken
+        | EscalationReason::TaskFailed
+        | EscalationReason::BudgetExceeded => false,
+    }
+}
+
 /// Where a Retry leads depends on where the phase stood, and for a review on what was wrong with it.
 /// Work that is submitted or still going on is kept.
 fn retry(s: &Snapshot, order: &Order, attempts: u32) -> Outcome {
@@ -128,6 +169,7 @@ fn only_review_failed(reason: EscalationReason) -> bool {
         EscalationReason::AttemptsExhausted
         | EscalationReason::NoProgress
         | EscalationReason::Gamed
+        | EscalationReason::Disputed
         | EscalationReason::BudgetExceeded => false,
     }
 }

@@ -67,7 +67,12 @@ pub fn agent_task_name(phase: &str, task: &str, attempt: i32, dispatch: i32) -> 
     format!("{phase}.{task}.{attempt}.{dispatch}")
 }
 
-/// Name of the AgentTask of a check: `{phase}-r{attempt}-{number}-{check}`, beside its ReviewResult.
+/// Name of the AgentTask of a check on the base: one for each commit of the base that a phase was compared with.
+pub fn base_check_task_name(phase: &str, base: &str, check: &str) -> String {
+    format!("{phase}.base-{}.{check}", base.get(..12).unwrap_or(base))
+}
+
+/// Name of the AgentTask of a check or a reviewer: `{phase}-r{attempt}-{number}-{check}`, beside its ReviewResult.
 pub fn check_task_name(phase: &str, attempt: i32, number: i32, check: &str) -> String {
     format!("{phase}.r{attempt}-{number}.{check}")
 }

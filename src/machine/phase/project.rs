@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::{
-    Change,
+    Change, Waived,
     plan::{agent_task_name, of_next_attempt, planned},
     summary::{self, cut, cut_to},
 };
@@ -13,8 +13,8 @@ use crate::{
         agent_task::FailureClass,
         common::Backoff,
         phase::{
-            ApprovalStatus, Blocked, BlockedReason, Escalation, JudgementRecord, MergeStatus, PhaseState, PhaseStatus,
-            PhaseTaskState, PhaseTaskStatus, ReleaseBranch, ReviewStatus,
+            ApprovalStatus, Blocked, BlockedReason, CategoryRecord, Escalation, JudgementRecord, MergeStatus,
+            PhaseState, PhaseStatus, PhaseTaskState, PhaseTaskStatus, ReleaseBranch, ReviewStatus, Waiver,
         },
         review_result::Verdict,
     },
@@ -23,6 +23,8 @@ use crate::{
 
 /// Judgements kept in the history.
 const MAX_HISTORY: usize = 50;
+/// Waivers kept.
+const MAX_WAIVERS: usize = 50;
 /// Decisions remembered as used.
 pub const MAX_USED: usize = 200;
 /// Reasons that the API holds.
@@ -140,11 +142,12 @@ fn apply(status: &mut PhaseStatus, change: &Change, stamp: &Stamp) {
                 review.verdict = None;
             }
         }
-        Change::Judged { verdict, class, score } => judge(status, *verdict, *class, score),
+        Change::Judged { verdict, class, score, categories } => judge(status, *verdict, *class, score, categories),
         Change::Approved { uid, user, commit } => {
             status.approval =
                 Some(ApprovalStatus { decision_uid: uid.clone(), user: cut_to(user, 256), commit: commit.clone() });
         }
+        Change::Waived { uid, user, what } => waived(status, uid, user, what),
         Change::Note(note) => status.note = cut(note),
         Change::Grant(attempts) => {
             status.granted_attempts = status.granted_attempts.saturating_add(i32::try_from(*attempts).unwrap_or(0));
@@ -177,7 +180,13 @@ fn enter(status: &mut PhaseStatus, state: PhaseState, stamp: &Stamp) {
 }
 
 /// The verdict of the review under way, once.
-fn judge(status: &mut PhaseStatus, verdict: Verdict, class: Option<FailureClass>, score: &str) {
+fn judge(
+    status: &mut PhaseStatus,
+    verdict: Verdict,
+    class: Option<FailureClass>,
+    score: &str,
+    categories: &[CategoryRecord],
+) {
     let Some(review) = status.review.as_mut().filter(|review| review.verdict.is_none()) else { return };
     review.verdict = Some(verdict);
     status.summary.score = cut_to(score, 8);
@@ -188,10 +197,29 @@ fn judge(status: &mut PhaseStatus, verdict: Verdict, class: Option<FailureClass>
         gate_hash: review.gate_hash.clone(),
         verdict,
         score: cut_to(score, 8),
+        categories: categories.to_vec(),
         failure_class: class,
     });
     let surplus = status.history.len().saturating_sub(MAX_HISTORY);
     status.history.drain(..surplus);
+}
+
+/// Keeps what a person accepted, the newest if there are too many.
+fn waived(status: &mut PhaseStatus, uid: &str, user: &str, what: &Waived) {
+    if status.waivers.iter().any(|known| known.decision_uid == uid) {
+        return;
+    }
+    let Waived { findings, criteria, reason, until } = what.clone();
+    status.waivers.push(Waiver {
+        decision_uid: uid.to_owned(),
+        user: cut_to(user, 256),
+        findings,
+        criteria,
+        reason: cut_to(&reason, 2048),
+        until: until.and_then(|seconds| Timestamp::from_second(seconds).ok()).map(Time),
+    });
+    let surplus = status.waivers.len().saturating_sub(MAX_WAIVERS);
+    status.waivers.drain(..surplus);
 }
 
 /// Remembers a Decision as used. Room is made by those that are gone, for they cannot come again.

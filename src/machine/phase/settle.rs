@@ -104,6 +104,8 @@ fn task_of(action: &Action) -> Option<&str> {
         Action::Claim
         | Action::IntegrateBase
         | Action::EnsureCheck(_)
+        | Action::EnsureBaseCheck(_)
+        | Action::EnsureReviewer(_)
         | Action::EnsureResult
         | Action::Merge
         | Action::StopTasks => None,

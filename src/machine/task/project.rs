@@ -41,6 +41,7 @@ impl Status {
             pod_uid,
             failure_class,
             outcome,
+            image_id,
             exit_code,
             message,
             not_before,
@@ -52,6 +53,7 @@ impl Status {
             progress: _,
             submission: _,
             delivery: _,
+            review: _,
             usage: _,
         } = status.clone();
         let record = Record {
@@ -65,6 +67,7 @@ impl Status {
             pod_uid,
             failure_class,
             outcome,
+            image_id,
             exit_code,
             message,
             not_before,

@@ -5,7 +5,7 @@ use std::cmp::Reverse;
 
 use super::MAX_LISTED;
 use crate::api::{
-    common::{Finding, ReportFacts},
+    evidence::{Finding, ReportFacts},
     review_result::CheckEvidence,
 };
 
@@ -77,7 +77,7 @@ fn bound(mut reports: Vec<&mut ReportFacts>, count: usize, bytes: usize) {
 /// the second of any.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Place {
-    severity: Reverse<crate::api::common::Severity>,
+    severity: Reverse<crate::api::evidence::Severity>,
     at: usize,
     list: usize,
 }
@@ -89,7 +89,7 @@ fn place(list: usize, at: usize, finding: &Finding) -> Place {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::common::{ReportFormat, ReportState, Severity};
+    use crate::api::evidence::{ReportFormat, ReportState, Severity};
 
     fn report(severities: &[Severity], message: &str) -> ReportFacts {
         let finding = |(n, severity): (usize, &Severity)| Finding {
@@ -99,6 +99,9 @@ mod tests {
             path: String::new(),
             line: 0,
             message: message.to_owned(),
+            evidence: String::new(),
+            recommendation: String::new(),
+            known: false,
         };
         ReportFacts {
             path: "r".to_owned(),
@@ -107,6 +110,9 @@ mod tests {
             message: String::new(),
             tests: None,
             counts: None,
+            coverage: None,
+            measurements: Vec::new(),
+            base: None,
             findings: severities.iter().enumerate().map(finding).collect(),
             truncated: false,
         }

@@ -7,7 +7,7 @@ use std::{
 
 use super::{Broken, Lines, MAX_FINDINGS, MAX_LISTED, plain};
 use crate::{
-    api::common::{Finding, Severity, SeverityCounts},
+    api::evidence::{Finding, Severity, SeverityCounts},
     review::{
         cut, cut_bytes,
         findings::{even, finding_id},
@@ -109,5 +109,15 @@ fn identified(found: Found, lines: &Lines<'_>, occurrences: &mut BTreeMap<(Strin
     *occurrence += 1;
     let (rule, path) = (cut_bytes(&rule, 128), cut_bytes(&path, 512));
     let message = cut_bytes(&message, (MAX_FINDING_BYTES - id.len()).saturating_sub(rule.len() + path.len()));
-    Finding { id, rule, severity, path, line: i32::try_from(line).unwrap_or(i32::MAX), message }
+    Finding {
+        id,
+        rule,
+        severity,
+        path,
+        line: i32::try_from(line).unwrap_or(i32::MAX),
+        message,
+        evidence: String::new(),
+        recommendation: String::new(),
+        known: false,
+    }
 }

@@ -15,7 +15,7 @@ use quick_xml::{
 };
 
 use super::{Broken, Facts, Lines, MAX_FINDINGS, collect::Collector, collect::Found, place, place::Place};
-use crate::api::common::{Severity, TestCounts};
+use crate::api::evidence::{Severity, TestCounts};
 use case::{Case, attribute};
 
 /// Reads a JUnit report. A file in which no test ran is Empty.

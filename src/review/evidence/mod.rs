@@ -15,7 +15,7 @@ mod sarif;
 #[cfg(test)]
 mod tests;
 
-use crate::api::common::{Finding, Report, ReportFacts, ReportFormat, ReportState, SeverityCounts, TestCounts};
+use crate::api::evidence::{Finding, Report, ReportFacts, ReportFormat, ReportState, SeverityCounts, TestCounts};
 
 use super::cut;
 
@@ -51,6 +51,9 @@ pub fn read_report(report: &Report, bytes: &[u8], root: &str, lines: &Lines<'_>)
             message: String::new(),
             tests: facts.tests,
             counts: Some(facts.counts),
+            coverage: None,
+            measurements: Vec::new(),
+            base: None,
             findings: facts.findings,
             truncated: facts.truncated,
         },
@@ -67,6 +70,9 @@ pub fn broken_report(report: &Report, state: ReportState, message: &str) -> Repo
         message: plain(message, 600),
         tests: None,
         counts: None,
+        coverage: None,
+        measurements: Vec::new(),
+        base: None,
         findings: Vec::new(),
         truncated: false,
     }

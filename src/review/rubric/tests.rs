@@ -3,12 +3,18 @@
 use rstest::rstest;
 use serde_json::{Value, json};
 
-use super::{SEED_CATEGORIES, gate};
+use std::collections::BTreeMap;
+
+use super::{Gate, SEED_CATEGORIES};
 use crate::api::{
     PhaseSpec, RepositorySpec,
     common::Decimal,
     phase::{Blocked, BlockedReason},
 };
+
+fn gate(repository: &RepositorySpec, phase: &PhaseSpec) -> Result<Gate, Vec<Blocked>> {
+    super::gate(repository, phase, &[], &BTreeMap::new())
+}
 
 fn repository(fields: Value) -> RepositorySpec {
     let mut spec = json!({ "image": "alpine", "checks": [check("test", &["functionality"])] });
@@ -59,7 +65,7 @@ fn the_seeds_weights_and_the_designs_floors_are_the_defaults() {
 
 #[test]
 fn the_smallest_phase_has_a_gate_with_one_category_and_the_repositorys_image() {
-    let gate = gate(&repository(json!({})), &phase(json!({}))).unwrap();
+    let gate = self::gate(&repository(json!({})), &phase(json!({}))).unwrap();
     assert_eq!(gate.checks[0].image.as_deref(), Some("alpine"));
     assert_eq!(gate.rubric.categories.len(), 1);
     assert_eq!(gate.hash.len(), 64);

@@ -2,7 +2,7 @@
 
 use super::{cut, total};
 use crate::api::{
-    common::Severity,
+    evidence::Severity,
     review_result::{CategoryScore, JudgedFinding, ReasonType, VerdictReason},
 };
 
@@ -31,8 +31,10 @@ pub(super) fn recommendations(
 const fn for_reason(kind: ReasonType) -> Option<&'static str> {
     match kind {
         ReasonType::BlockingCheckFailed => Some("make it pass"),
+        ReasonType::Gamed => Some("a person has to look at it, and waive it or send it back"),
+        ReasonType::ReviewMissing => Some("let the reviewer submit a review (its pod's log says why it did not)"),
         ReasonType::CheckNotStarted => Some("let it start (image, quota, services)"),
-        ReasonType::NoEvidence => Some("let a check feed it"),
+        ReasonType::NoEvidence => Some("let a check or a reviewer feed it"),
         ReasonType::CriterionUnmet => Some("meet it"),
         ReasonType::BelowFloor | ReasonType::BelowPassingScore | ReasonType::Passed => None,
     }

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     api::{
         ReviewResultSpec,
-        common::{Finding, ReportFacts, Severity, SeverityCounts},
+        evidence::{Finding, ReportFacts, Severity, SeverityCounts},
         review_result::{CheckEvidence, JudgedFinding},
     },
     review::{
@@ -47,8 +47,9 @@ pub(super) fn open(spec: &ReviewResultSpec) -> Open {
 }
 
 fn order(judged: &JudgedFinding) -> impl Ord + '_ {
-    let JudgedFinding { check, categories: _, persisting: _, finding } = judged;
-    let Finding { id, rule, severity, path, line, message } = finding;
+    let JudgedFinding { check, categories: _, persisting: _, finding, reported_by: _, uncharged: _, dispute: _ } =
+        judged;
+    let Finding { id, rule, severity, path, line, message, evidence: _, recommendation: _, known: _ } = finding;
     (Reverse(*severity), check, path, *line, rule, id, message)
 }
 
@@ -56,6 +57,9 @@ fn judged(spec: &ReviewResultSpec, check: &CheckEvidence, finding: Finding) -> J
     let counts = |name: &&String| spec.rubric.categories.iter().any(|category| category.name == **name);
     JudgedFinding {
         check: check.name.clone(),
+        reported_by: Vec::new(),
+        uncharged: None,
+        dispute: String::new(),
         categories: check.categories.iter().filter(counts).cloned().collect(),
         persisting: spec.previous_findings.contains(&finding.id),
         finding,
@@ -72,6 +76,9 @@ fn failure(check: &CheckEvidence) -> Option<Finding> {
             path: String::new(),
             line: 0,
             message: cut(&why, 600),
+            evidence: String::new(),
+            recommendation: String::new(),
+            known: false,
         }),
         Standing::Passed | Standing::Failed(_) | Standing::NotStarted(_) => None,
     }

@@ -18,8 +18,8 @@ use crate::api::{
     agent_task::FailureClass,
     common::Decimal,
     review_result::{
-        CategoryScore, CriterionJudgement, CriterionState, EvidenceScore, ReasonType, Rubric, RubricCategory, Verdict,
-        VerdictReason,
+        CategoryScore, CheckEvidence, CriterionJudgement, CriterionState, EvidenceScore, ReasonType, Rubric,
+        RubricCategory, Verdict, VerdictReason,
     },
 };
 
@@ -60,12 +60,22 @@ pub fn judge(spec: &ReviewResultSpec) -> ReviewResultStatus {
     }
 }
 
+/// Whether this check alone rules out a pass, whatever else is said of the commit: it blocks and failed, or never ran.
+pub fn rules_out_pass(check: &CheckEvidence) -> bool {
+    match Standing::of(check) {
+        Standing::Passed => false,
+        Standing::Failed(_) => check.blocking,
+        Standing::NotStarted(_) => true,
+    }
+}
+
 /// Which failure class a judgement amounts to; none if it passed or is not there yet.
 pub fn failure_class(status: &ReviewResultStatus) -> Option<FailureClass> {
     let has = |kind| status.reasons.iter().any(|reason| reason.kind == kind);
     match status.verdict? {
         Verdict::Pass => None,
         Verdict::Inconclusive => Some(FailureClass::Inconclusive),
+        Verdict::Fail if has(ReasonType::Gamed) => Some(FailureClass::Gamed),
         Verdict::Fail if has(ReasonType::BlockingCheckFailed) => Some(FailureClass::GateFailed),
         Verdict::Fail if has(ReasonType::CriterionUnmet) => Some(FailureClass::CriteriaUnmet),
         Verdict::Fail => Some(FailureClass::ReviewFailed),

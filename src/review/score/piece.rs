@@ -3,7 +3,8 @@
 use crate::{
     api::{
         agent_task::CheckOutcome,
-        common::{Decimal, ReportFacts, ReportFormat, ReportState, SeverityCounts, TestCounts},
+        common::Decimal,
+        evidence::{ReportFacts, ReportFormat, ReportState, SeverityCounts, TestCounts},
         review_result::{CheckEvidence, EvidenceScore},
     },
     review::cut,

@@ -89,11 +89,11 @@ fn blame(delivery: &mut DeliveryReport, words: &str) {
     delivery.message = if delivery.message.is_empty() { words } else { format!("{words}\n\n{}", delivery.message) };
 }
 
-async fn reports(companion: &Companion) -> Vec<crate::api::common::ReportFacts> {
+async fn reports(companion: &Companion) -> Vec<crate::api::evidence::ReportFacts> {
     bounded_delivery(read_evidence(companion).await.into_iter().map(|(facts, _)| facts).collect())
 }
 
-async fn read_evidence(companion: &Companion) -> Vec<(crate::api::common::ReportFacts, Vec<u8>)> {
+async fn read_evidence(companion: &Companion) -> Vec<(crate::api::evidence::ReportFacts, Vec<u8>)> {
     let Some(check) = companion.assignment.check.clone() else { return Vec::new() };
     let workspace = companion.places.workspace.clone();
     let read = tokio::task::spawn_blocking(move || evidence::read(&workspace, &check.reports)).await;

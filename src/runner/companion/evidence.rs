@@ -9,7 +9,7 @@ use rustix::fd::OwnedFd;
 
 use super::super::beneath::{self, Content};
 use crate::{
-    api::common::{Report, ReportFacts, ReportState},
+    api::evidence::{Report, ReportFacts, ReportState},
     review::{MAX_REPORT_BYTES, broken_report, read_report},
 };
 

@@ -14,7 +14,7 @@ use crate::{
     },
     machine::phase::{
         Action, Answer, Change, CheckFact, CheckWork, Judgement, Order, OrderKind, Outcome, ReviewFact, Snapshot,
-        Stamp, TaskFact, Work, check_task_name, decide, planned, project, settle,
+        Stamp, TaskFact, Work, base_check_task_name, check_task_name, decide, planned, project, settle,
     },
 };
 
@@ -31,6 +31,10 @@ pub(super) struct World {
     pub(super) parallelism: usize,
     pub(super) max_dispatches: u32,
     pub(super) checks: Vec<String>,
+    /// Those of them that need to know what the base has.
+    pub(super) compared: Vec<String>,
+    pub(super) reviewers: Vec<String>,
+    pub(super) checks_failed: bool,
     pub(super) gate_hash: String,
     pub(super) approval_required: bool,
     pub(super) person_criteria: Vec<String>,
@@ -59,6 +63,9 @@ impl Default for World {
             parallelism: 3,
             max_dispatches: 4,
             checks: vec!["test".into()],
+            compared: Vec::new(),
+            reviewers: Vec::new(),
+            checks_failed: false,
             gate_hash: "g1".into(),
             approval_required: false,
             person_criteria: Vec::new(),
@@ -93,6 +100,7 @@ pub(super) fn snapshot(status: &PhaseStatus, world: &World) -> Snapshot {
         claim_refused: world.claim_refused,
         orders: world.decisions.iter().filter(|order| !used.contains(&order.uid)).cloned().collect(),
         tasks: plan.iter().map(|task| task_fact(task, &plan, world)).collect(),
+        base_checks: world.compared.iter().map(|check| base_fact(status, check, world)).collect(),
         parallelism: world.parallelism,
         max_dispatches: world.max_dispatches,
         has_turn: world.has_turn && status.turn_since.is_some(),
@@ -105,7 +113,21 @@ pub(super) fn snapshot(status: &PhaseStatus, world: &World) -> Snapshot {
                     && (&judged.tree, &judged.gate_hash) == (&review.tree, &review.gate_hash)
                     && judged.verdict == Verdict::Fail
             }),
-            checks: world.checks.iter().map(|check| check_fact(status.attempt, review.number, check, world)).collect(),
+            checks: world
+                .checks
+                .iter()
+                .map(|check| CheckFact {
+                    waits_for_base: world.compared.contains(check)
+                        && base_fact(status, check, world).work != CheckWork::Ended,
+                    ..check_fact(status.attempt, review.number, check, world)
+                })
+                .collect(),
+            checks_failed: world.checks_failed,
+            reviewers: world
+                .reviewers
+                .iter()
+                .map(|who| check_fact(status.attempt, review.number, who, world))
+                .collect(),
             judgement: world.results.get(&review.result).cloned().unwrap_or(Judgement::Missing),
         }),
         approval_required: world.approval_required,
@@ -120,7 +142,15 @@ pub(super) fn snapshot(status: &PhaseStatus, world: &World) -> Snapshot {
 
 fn check_fact(attempt: i32, number: i32, check: &str, world: &World) -> CheckFact {
     let name = check_task_name(NAME, attempt, number, check);
-    CheckFact { name: check.to_owned(), work: world.check_tasks.get(&name).copied().unwrap_or(CheckWork::Missing) }
+    let work = world.check_tasks.get(&name).copied().unwrap_or(CheckWork::Missing);
+    CheckFact { name: check.to_owned(), work, waits_for_base: false }
+}
+
+fn base_fact(status: &PhaseStatus, check: &str, world: &World) -> CheckFact {
+    let base = status.release.as_ref().map(|release| release.base.clone()).unwrap_or_default();
+    let name = base_check_task_name(NAME, &base, check);
+    let work = world.check_tasks.get(&name).copied().unwrap_or(CheckWork::Missing);
+    CheckFact { name: check.to_owned(), work, waits_for_base: false }
 }
 
 fn task_fact(task: &PhaseTaskStatus, plan: &[PhaseTaskStatus], world: &World) -> TaskFact {
@@ -243,7 +273,15 @@ impl Bench {
 
     /// The verdict of the review under way.
     pub(super) fn judge(&mut self, verdict: Verdict, class: Option<FailureClass>, same_findings: bool) {
-        let judged = Judgement::Judged { verdict, class, score: "9.01".into(), reasons: "why".into(), same_findings };
+        let judged = Judgement::Judged {
+            verdict,
+            class,
+            score: "9.01".into(),
+            reasons: "why".into(),
+            categories: Vec::new(),
+            same_findings,
+            disputed: None,
+        };
         self.world.results.insert(self.status.review.as_ref().unwrap().result.clone(), judged);
     }
 
@@ -342,6 +380,7 @@ fn told(change: &Change) -> String {
         Change::BeginAttempt { pushed } => format!("BeginAttempt({})", pushed.as_deref().unwrap_or("")),
         Change::Approved { commit, .. } => format!("Approved({commit})"),
         Change::Merged { commit, .. } => format!("Merged({commit})"),
+        Change::Waived { what, .. } => format!("Waived({})", what.findings.join(" ")),
         Change::Blocked(reasons) => format!("Blocked({:?})", reasons[0].reason),
         Change::Enter(_)
         | Change::RestartClock

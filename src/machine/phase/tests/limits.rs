@@ -14,7 +14,7 @@ use crate::{
         phase::{Blocked, BlockedReason, EscalationReason, PhaseState, PhaseStatus},
         review_result::Verdict,
     },
-    machine::phase::{Change, REWORK, Stamp, project},
+    machine::phase::{Change, REWORK, Stamp, Waived, project},
 };
 
 /// Every way in which the value does not fit the schema, by its path.
@@ -118,7 +118,13 @@ fn change() -> impl Strategy<Value = Change> {
         (verdict, text()).prop_map(|(verdict, score)| Change::Judged {
             verdict,
             class: Some(FailureClass::ReviewFailed),
-            score
+            score,
+            categories: Vec::new(),
+        }),
+        ("[0-9a-f-]{1,64}", text(), text()).prop_map(|(uid, user, reason)| Change::Waived {
+            uid,
+            user,
+            what: Waived { reason, findings: vec!["f".into()], criteria: Vec::new(), until: None },
         }),
         (text(), commit()).prop_map(|(user, commit)| Change::Approved { uid: "u".into(), user, commit }),
         text().prop_map(Change::Note),
@@ -191,7 +197,7 @@ fn lists_that_grow_for_ever_are_cut_at_the_old_end() {
         let commit = format!("{round:040x}");
         let changes = [
             Change::BeginReview { commit: commit.clone(), tree: commit.clone(), base: commit },
-            Change::Judged { verdict: Verdict::Fail, class: None, score: "9.99".into() },
+            Change::Judged { verdict: Verdict::Fail, class: None, score: "9.99".into(), categories: Vec::new() },
             Change::Used { uid: format!("d{round}"), remark: String::new() },
         ];
         status = project(&status, &changes, &super::bench::stamp(&world, 1000));

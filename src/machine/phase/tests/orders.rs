@@ -9,7 +9,7 @@ use crate::{
         phase::{PhaseState, PhaseTaskState},
         review_result::Verdict,
     },
-    machine::phase::{Action, Answer, OrderKind, Work},
+    machine::phase::{Action, Answer, OrderKind, Waived, Work},
 };
 
 fn answered(answers: &[(&str, bool)]) -> Bench {
@@ -254,4 +254,39 @@ fn a_timeout_with_a_persons_commit_gates_that_commit() {
     bench.step(&[]);
     bench.step(&[(Action::IntegrateBase, base_in("c10"))]);
     assert_eq!((bench.status.state, bench.status.attempt), (PhaseState::Reviewing, 1));
+}
+
+fn waived(bench: Bench) -> Bench {
+    bench.order(OrderKind::Waive(Waived { findings: vec!["f1".into()], ..Waived::default() }), None)
+}
+
+fn escalated(class: FailureClass) -> Bench {
+    let mut bench = Bench::judged(Verdict::Fail, Some(class));
+    bench.step(&[]);
+    bench
+}
+
+const TAKEN: [&str; 2] = ["Waived(f1)", "Used(waived by ada)"];
+const JUDGED_AGAIN: [&str; 5] = ["Waived(f1)", "RestartClock", "DropReview", "Enter(Reviewing)", "Used(waived by ada)"];
+
+#[rstest]
+#[case::what_was_gamed_is_judged_again(escalated(FailureClass::Gamed), &JUDGED_AGAIN, PhaseState::Reviewing)]
+#[case::spent_attempts_are_judged_again(Bench::exhausted(), &JUDGED_AGAIN, PhaseState::Reviewing)]
+#[case::the_wait_for_a_rework_is_cut_short(Bench::backoff(), &JUDGED_AGAIN, PhaseState::Reviewing)]
+#[case::a_review_under_way_sees_the_other_gate_by_itself(Bench::reviewing(), &TAKEN, PhaseState::Reviewing)]
+#[case::so_does_a_phase_that_waits_for_its_approval(Bench::awaiting(), &TAKEN, PhaseState::AwaitingApproval)]
+#[case::a_failed_task_is_not_mended_by_it(task_failed(Work::Active), &TAKEN, PhaseState::Escalated)]
+#[case::it_holds_for_a_judgement_to_come(Bench::working(), &TAKEN, PhaseState::Developing)]
+fn a_waiver_is_recorded_and_leads_to_a_new_judgement_where_one_has_stopped_the_phase(
+    #[case] bench: Bench,
+    #[case] told: &[&str],
+    #[case] then: PhaseState,
+) {
+    let mut bench = waived(bench);
+    let attempt = bench.status.attempt;
+    assert_eq!(bench.step(&[]), told);
+    assert_eq!((bench.status.state, bench.status.attempt), (then, attempt), "no attempt is spent");
+    let waivers: Vec<_> = bench.status.waivers.iter().map(|waiver| waiver.findings.clone()).collect();
+    assert_eq!(waivers, [vec!["f1".to_owned()]]);
+    assert!(bench.snapshot().orders.is_empty(), "it is used once");
 }

@@ -24,6 +24,33 @@ fn fail(class: FailureClass) -> Bench {
     Bench::judged(Verdict::Fail, Some(class))
 }
 
+/// The check is compared with the base, where it stands like this.
+fn based(work: CheckWork) -> Bench {
+    Bench::reviewing().with(|w| {
+        w.compared = vec!["test".into()];
+        w.check_tasks.insert("p.base-b0.test".into(), work);
+    })
+}
+
+/// The check has ended, and the reviewer stands like this.
+fn reviewed(work: Option<CheckWork>) -> Bench {
+    checked(CheckWork::Ended).with(|w| {
+        w.reviewers = vec!["security".into()];
+        w.check_tasks.extend(work.map(|work| ("p.r1-1.security".into(), work)));
+    })
+}
+
+fn disputed() -> Bench {
+    let mut bench = Bench::reviewing();
+    bench.judge(Verdict::Fail, Some(FailureClass::ReviewFailed), true);
+    for judgement in bench.world.results.values_mut() {
+        if let Judgement::Judged { disputed, .. } = judgement {
+            *disputed = Some("both sides".into());
+        }
+    }
+    bench
+}
+
 fn same_findings() -> Bench {
     let mut bench = Bench::reviewing();
     bench.judge(Verdict::Fail, Some(FailureClass::ReviewFailed), true);
@@ -51,6 +78,29 @@ fn base(answer: Answer) -> Answers {
 )]
 #[case::running_checks_are_waited_for(checked(CheckWork::Active), vec![], &[], PhaseState::Reviewing, &[])]
 #[case::ended_checks_are_judged(checked(CheckWork::Ended), vec![], &["EnsureResult"], PhaseState::Reviewing, &["EnsureResult"])]
+#[case::what_the_base_has_is_found_out_before_a_check_that_is_compared_with_it(
+    Bench::reviewing().with(|w| w.compared = vec!["test".into()]), vec![],
+    &["EnsureBaseCheck(test)"], PhaseState::Reviewing, &["EnsureBaseCheck(test)"]
+)]
+#[case::a_run_on_the_base_is_waited_for(
+    based(CheckWork::Active), vec![], &[], PhaseState::Reviewing, &[]
+)]
+#[case::the_check_starts_once_the_base_is_known(
+    based(CheckWork::Ended), vec![], &["EnsureCheck(test)"], PhaseState::Reviewing, &["EnsureCheck(test)"]
+)]
+#[case::reviewers_look_once_the_checks_have_ended(
+    reviewed(None), vec![], &["EnsureReviewer(security)"], PhaseState::Reviewing, &["EnsureReviewer(security)"]
+)]
+#[case::a_review_under_way_is_waited_for(reviewed(Some(CheckWork::Active)), vec![], &[], PhaseState::Reviewing, &[])]
+#[case::an_ended_review_is_judged(
+    reviewed(Some(CheckWork::Ended)), vec![], &["EnsureResult"], PhaseState::Reviewing, &["EnsureResult"]
+)]
+#[case::reviewers_need_not_look_at_what_the_checks_refuse(
+    reviewed(None).with(|w| w.checks_failed = true), vec![], &["EnsureResult"], PhaseState::Reviewing, &["EnsureResult"]
+)]
+#[case::a_dispute_about_what_was_found_again_is_put_before_a_person(
+    disputed(), vec![], &["Judged(Fail)", "Escalate(Disputed)"], PhaseState::Escalated, &[]
+)]
 #[case::a_judgement_under_way_is_waited_for(
     checked(CheckWork::Ended).with(|w| { w.results.insert("p-r1-1".into(), Judgement::Pending); }), vec![], &[], PhaseState::Reviewing, &[]
 )]
@@ -135,7 +185,12 @@ fn a_review_that_begins_again_never_takes_a_name_twice() {
 #[test]
 fn a_verdict_is_recorded_once() {
     let mut bench = Bench::merging();
-    let record = crate::machine::phase::Change::Judged { verdict: Verdict::Fail, class: None, score: String::new() };
+    let record = crate::machine::phase::Change::Judged {
+        verdict: Verdict::Fail,
+        class: None,
+        score: String::new(),
+        categories: Vec::new(),
+    };
     let stamp = super::bench::stamp(&bench.world, 5000);
     bench.status = crate::machine::phase::project(&bench.status, &[record], &stamp);
     assert_eq!(bench.status.history.len(), 1);

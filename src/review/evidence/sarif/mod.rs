@@ -8,7 +8,7 @@ mod walk;
 use sha2::{Digest, Sha256};
 
 use super::{Broken, Facts, Lines, collect::Collector, collect::Found, collect::Key, place::Place};
-use crate::api::common::{ReportLevels, Severity};
+use crate::api::evidence::{ReportLevels, Severity};
 
 use heads::Heads;
 use model::{Level, ResultObject, Rule};

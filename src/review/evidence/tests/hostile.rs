@@ -5,7 +5,7 @@ use rstest::rstest;
 
 use super::support::*;
 use crate::{
-    api::common::{Finding, Report, ReportFacts, ReportFormat, ReportState, Severity},
+    api::evidence::{Finding, Report, ReportFacts, ReportFormat, ReportState, Severity},
     review::{
         broken_report, declared_reports,
         evidence::{MAX_FINDINGS, MAX_LISTED, MAX_REPORT_BYTES, text},
@@ -17,7 +17,9 @@ use crate::{
 fn bounded(facts: &ReportFacts) {
     assert!(facts.message.chars().count() <= 600);
     assert!(facts.findings.len() <= 100);
-    for Finding { id, rule, severity: _, path, line, message } in &facts.findings {
+    for Finding { id, rule, severity: _, path, line, message, evidence: _, recommendation: _, known: _ } in
+        &facts.findings
+    {
         assert!(id.len() + rule.len() + path.len() + message.len() <= 1024);
         assert!(message.chars().count() <= 600 && rule.chars().count() <= 128 && path.chars().count() <= 512);
         assert!(*line >= 0 && id.len() == 32);

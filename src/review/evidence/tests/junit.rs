@@ -3,7 +3,7 @@
 use rstest::rstest;
 
 use super::support::{junit, tests};
-use crate::api::common::ReportState;
+use crate::api::evidence::ReportState;
 
 #[rstest]
 #[case::no_totals("<testsuites><testsuite><testcase name='a'/></testsuite></testsuites>", (1, 0, 0))]

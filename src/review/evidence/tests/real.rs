@@ -4,7 +4,7 @@ use rstest::rstest;
 
 use super::support::*;
 use crate::{
-    api::common::{Report, ReportFacts, ReportFormat, ReportLevels, ReportState, Severity},
+    api::evidence::{Report, ReportFacts, ReportFormat, ReportLevels, ReportState, Severity},
     review::read_report,
 };
 

@@ -3,7 +3,7 @@
 use rstest::rstest;
 
 use super::support::{counts, leveled, result, run, sarif};
-use crate::api::common::{ReportLevels, ReportState, Severity};
+use crate::api::evidence::{ReportLevels, ReportState, Severity};
 
 #[rstest]
 #[case::error(r#","level":"error""#, "", (0, 1, 0, 0))]

@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 
 use crate::{
-    api::common::{Report, ReportFacts, ReportFormat, ReportLevels, ReportState},
+    api::evidence::{Report, ReportFacts, ReportFormat, ReportLevels, ReportState},
     review::read_report,
 };
 
 pub(super) fn report(format: ReportFormat) -> Report {
-    Report { path: "reports/r".to_owned(), format, levels: None }
+    Report { path: "reports/r".to_owned(), format, levels: None, targets: Vec::new() }
 }
 
 pub(super) fn no_lines(_: &str, _: u32) -> Option<String> {

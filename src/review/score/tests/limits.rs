@@ -6,9 +6,8 @@ use serde_json::Value;
 use super::support::*;
 use crate::{
     api::{
-        ReviewResultSpec,
-        common::{ReportState, Severity},
-        crds,
+        ReviewResultSpec, crds,
+        evidence::{ReportState, Severity},
         phase::Judge,
     },
     review::{bounded_evidence, judge},

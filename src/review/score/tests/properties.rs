@@ -7,7 +7,8 @@ use crate::{
     api::{
         ReviewResultSpec,
         agent_task::CheckOutcome,
-        common::{Decimal, ReportFacts, ReportFormat, ReportState, SeverityCounts},
+        common::Decimal,
+        evidence::{ReportFacts, ReportFormat, ReportState, SeverityCounts},
         phase::Judge,
         review_result::{CheckEvidence, Verdict},
     },

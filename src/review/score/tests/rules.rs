@@ -6,7 +6,7 @@ use super::support::*;
 use crate::{
     api::{
         agent_task::FailureClass,
-        common::{ReportState, Severity},
+        evidence::{ReportState, Severity},
         phase::Judge,
         review_result::{CheckEvidence, CriterionState, ReasonType, RubricCategory, Verdict},
     },

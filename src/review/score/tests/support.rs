@@ -3,7 +3,8 @@
 use crate::api::{
     ReviewResultSpec,
     agent_task::CheckOutcome,
-    common::{Decimal, Finding, ReportFacts, ReportFormat, ReportState, Severity, SeverityCounts, TestCounts},
+    common::Decimal,
+    evidence::{Finding, ReportFacts, ReportFormat, ReportState, Severity, SeverityCounts, TestCounts},
     phase::Judge,
     review_result::{CheckEvidence, CriterionToJudge, Rubric, RubricCategory},
 };
@@ -20,6 +21,7 @@ pub(super) fn spec(categories: &[(&str, i32, u16)], checks: Vec<CheckEvidence>) 
         })
         .collect();
     ReviewResultSpec {
+        repository: "alicia".to_owned(),
         phase: "alicia-1".to_owned(),
         phase_uid: "uid".to_owned(),
         attempt: 1,
@@ -30,6 +32,10 @@ pub(super) fn spec(categories: &[(&str, i32, u16)], checks: Vec<CheckEvidence>) 
         gate_hash: "h".to_owned(),
         rubric: Rubric { passing_score: Decimal::from_tenths(90), categories },
         checks,
+        reviews: Vec::new(),
+        gaming_signs: Vec::new(),
+        waivers: Vec::new(),
+        answers: Vec::new(),
         criteria: Vec::new(),
         previous_findings: Vec::new(),
     }
@@ -51,6 +57,7 @@ pub(super) fn check(name: &str, categories: &[&str]) -> CheckEvidence {
         blocking: true,
         categories: categories.iter().map(|name| (*name).to_owned()).collect(),
         outcome: CheckOutcome::Passed,
+        image_id: None,
         exit_code: Some(0),
         message: String::new(),
         reports: Vec::new(),
@@ -108,6 +115,9 @@ fn report(path: &str, format: ReportFormat) -> ReportFacts {
         message: String::new(),
         tests: None,
         counts: None,
+        coverage: None,
+        measurements: Vec::new(),
+        base: None,
         findings: Vec::new(),
         truncated: false,
     }
@@ -115,7 +125,17 @@ fn report(path: &str, format: ReportFormat) -> ReportFacts {
 
 pub(super) fn finding(id: &str, rule: &str, severity: Severity, place: (&str, i32), message: &str) -> Finding {
     let (path, line) = (place.0.to_owned(), place.1);
-    Finding { id: id.to_owned(), rule: rule.to_owned(), severity, path, line, message: message.to_owned() }
+    Finding {
+        id: id.to_owned(),
+        rule: rule.to_owned(),
+        severity,
+        path,
+        line,
+        message: message.to_owned(),
+        evidence: String::new(),
+        recommendation: String::new(),
+        known: false,
+    }
 }
 
 pub(super) fn criterion(name: &str, judge: Judge, proven_by: &[&str]) -> CriterionToJudge {

@@ -6,7 +6,7 @@ use rstest::rstest;
 
 use super::*;
 use crate::{
-    api::common::{ReportState, Severity},
+    api::evidence::{ReportState, Severity},
     runner::world::git,
 };
 

@@ -167,7 +167,9 @@ fn facts(config: &Config, phase: &PhaseStatus, seen: &Objects) -> bench::World {
             class: (verdict == Verdict::Fail).then_some(FailureClass::ReviewFailed),
             score: String::new(),
             reasons: String::new(),
+            categories: Vec::new(),
             same_findings: false,
+            disputed: None,
         },
     };
     // As `observe` does it: a result of another commit is not this review's.
@@ -255,6 +257,8 @@ impl Flight {
                 objects.checks.entry(name).or_insert(CheckWork::Active);
                 Answer::Done
             }
+            // The model's gate has neither.
+            Action::EnsureBaseCheck(_) | Action::EnsureReviewer(_) => Answer::Done,
             Action::EnsureResult => {
                 let review = status.review.as_ref().unwrap();
                 let gate = format!("g{}", self.seen.gate);
