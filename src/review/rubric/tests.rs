@@ -8,8 +8,9 @@ use std::collections::BTreeMap;
 use super::{Gate, SEED_CATEGORIES};
 use crate::api::{
     PhaseSpec, RepositorySpec,
+    agent_task::AgentPod,
     common::Decimal,
-    phase::{Blocked, BlockedReason},
+    phase::{Blocked, BlockedReason, Waiver},
 };
 
 fn gate(repository: &RepositorySpec, phase: &PhaseSpec) -> Result<Gate, Vec<Blocked>> {
@@ -132,12 +133,12 @@ fn a_phase_may_raise_a_bar(#[case] review: Value) {
     BlockedReason::CheckUnknown,
     "no check is named nope"
 )]
-#[case::no_checks(json!({ "checks": [] }), json!({}), BlockedReason::NoEvidencePossible, "add one")]
+#[case::no_checks(json!({ "checks": [] }), json!({}), BlockedReason::NoEvidencePossible, "no check and no reviewer")]
 #[case::starved(
     json!({ "review": { "categories": [{ "name": "security" }, { "name": "functionality" }] } }),
     json!({}),
     BlockedReason::NoEvidencePossible,
-    "no check feeds security"
+    "no check and no reviewer feeds security"
 )]
 #[case::no_weight(
     json!({ "checks": [check("t", &["beauty"])] }), json!({}), BlockedReason::WeightMissing, "beauty is not one of"
@@ -202,4 +203,92 @@ fn the_hash_ignores_the_order_of_a_manifest_and_sees_every_change_of_the_gate() 
     let mut protected = two("a", "b");
     protected.protected_paths.push("Makefile".to_owned());
     assert_ne!(plain, hash(&protected, &phase(json!({}))));
+}
+
+fn pods(image: &str) -> BTreeMap<String, AgentPod> {
+    BTreeMap::from([("eyes".to_owned(), AgentPod { image: image.to_owned(), ..AgentPod::default() })])
+}
+
+fn reviewer(name: &str, more: Value) -> Value {
+    let mut reviewer = json!({ "name": name, "podTemplateRef": { "name": "eyes" } });
+    merge(&mut reviewer, more);
+    reviewer
+}
+
+fn reviewed(agents: Value) -> RepositorySpec {
+    repository(json!({ "agents": agents }))
+}
+
+#[rstest]
+#[case::one(json!({ "reviewer": { "podTemplateRef": { "name": "eyes" } } }), 5)]
+#[case::several(json!({ "reviewers": [reviewer("a", json!({})), reviewer("b", json!({ "categories": ["security"] }))] }), 5)]
+#[case::a_shadow_feeds_nothing(json!({ "reviewers": [reviewer("a", json!({ "shadow": true }))] }), 1)]
+fn with_a_reviewer_that_counts_the_seeds_five_count(#[case] agents: Value, #[case] count: usize) {
+    assert_eq!(categories(&reviewed(agents), &phase(json!({}))).len(), count);
+}
+
+#[test]
+fn the_one_reviewer_examines_every_category_that_counts_with_the_focus_of_the_review() {
+    let mut of_repository = reviewed(json!({ "reviewer": { "podTemplateRef": { "name": "eyes" } } }));
+    of_repository.review = serde_json::from_value(json!({ "focus": ["errors"] })).unwrap();
+    let found = super::gate(&of_repository, &phase(json!({})), &[], &pods("i")).unwrap();
+    let [one] = found.reviewers.as_slice() else { panic!("{:?}", found.reviewers) };
+    assert_eq!(
+        (one.name.as_str(), one.categories.len(), one.focus.as_slice()),
+        ("reviewer", 5, &["errors".to_owned()][..])
+    );
+    assert_eq!(one.pod.as_ref().map(|pod| pod.image.as_str()), Some("i"));
+}
+
+#[rstest]
+#[case::name_taken(json!({ "reviewers": [reviewer("test", json!({}))] }), json!({}), BlockedReason::CheckNameTaken, "test")]
+#[case::nothing_to_examine(
+    json!({ "reviewers": [reviewer("a", json!({})), reviewer("b", json!({ "categories": ["beauty"] }))] }), json!({}),
+    BlockedReason::NoEvidencePossible, "b examines no category that counts"
+)]
+#[case::only_a_shadow_could_judge(
+    json!({ "reviewers": [reviewer("a", json!({ "shadow": true }))] }),
+    json!({ "successCriteria": [{ "name": "c", "description": "d", "judge": "Reviewer" }] }),
+    BlockedReason::CriterionUnprovable, "spec.successCriteria: c is for a reviewer"
+)]
+#[case::one_category_of_the_five_is_fed_by_nobody(
+    json!({ "reviewers": [reviewer("a", json!({ "categories": ["security", "documentation", "performance"] }))] }),
+    json!({}), BlockedReason::NoEvidencePossible, "no check and no reviewer feeds code-quality"
+)]
+fn reviewers_that_cannot_work_block_the_phase(
+    #[case] agents: Value,
+    #[case] of_phase: Value,
+    #[case] reason: BlockedReason,
+    #[case] message: &str,
+) {
+    let found = problems(&reviewed(agents), &phase(of_phase));
+    assert_eq!(found.iter().map(|b| b.reason).collect::<Vec<_>>(), [reason], "{found:?}");
+    assert!(found[0].message.contains(message), "{found:?}");
+}
+
+#[test]
+fn the_hash_sees_reviewers_their_pods_and_waivers() {
+    let agents = |more: Value| reviewed(json!({ "reviewers": [reviewer("a", more)] }));
+    let waiver = |finding: &str, user: &str| Waiver {
+        decision_uid: user.to_owned(),
+        user: user.to_owned(),
+        findings: vec![finding.to_owned()],
+        criteria: Vec::new(),
+        reason: "why".to_owned(),
+        until: None,
+    };
+    let hash = |repository: &RepositorySpec, waivers: &[Waiver], image: &str| {
+        super::gate(repository, &phase(json!({})), waivers, &pods(image)).unwrap().hash
+    };
+    let plain = hash(&agents(json!({})), &[], "i");
+    for (what, changed) in [
+        ("no reviewer", hash(&reviewed(json!({})), &[], "i")),
+        ("another image", hash(&agents(json!({})), &[], "other")),
+        ("another focus", hash(&agents(json!({ "focus": ["x"] })), &[], "i")),
+        ("a waiver", hash(&agents(json!({})), &[waiver("f", "ada")], "i")),
+    ] {
+        assert_ne!(plain, changed, "{what}");
+    }
+    let by = |user: &str| hash(&agents(json!({})), &[waiver("f", user)], "i");
+    assert_eq!(by("ada"), by("grace"), "what is waived is part of the gate, who waived it is not");
 }

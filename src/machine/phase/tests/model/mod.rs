@@ -11,7 +11,7 @@ use world::{Config, Flight, Objects, Outside, Recorded, Wish, depart};
 use super::bench::failed;
 use crate::{
     api::{agent_task::FailureClass, phase::PhaseState, review_result::Verdict},
-    machine::phase::{CheckWork, Order, OrderKind, Work},
+    machine::phase::{CheckWork, Order, OrderKind, Waived, Work},
 };
 
 const PASSES: &str = "it passes";
@@ -106,6 +106,7 @@ impl World {
             Wish::Retry => (OrderKind::Retry(1), status.state == PhaseState::Escalated, None),
             Wish::Abort => (OrderKind::Abort, true, None),
             Wish::Approve => (OrderKind::Approve(vec![]), status.state == PhaseState::AwaitingApproval, reviewed),
+            Wish::Waive => (OrderKind::Waive(Waived::default()), true, None),
             Wish::Reject => (OrderKind::Reject, status.state == PhaseState::AwaitingApproval, reviewed),
         };
         let attempt = u32::try_from(status.attempt).unwrap();
@@ -296,6 +297,7 @@ fn small() -> Config {
         timeout: false,
         verdicts: vec![Verdict::Pass, Verdict::Fail],
         approval: false,
+        reviewed: false,
         orders: vec![],
     }
 }
@@ -317,6 +319,12 @@ fn a_gate_that_is_edited_and_an_abort_hold_every_promise() {
 fn an_approval_that_is_waited_for_holds_every_promise() {
     let orders = vec![Wish::Approve, Wish::Reject];
     let config = Config { approval: true, base_moves: true, gate_edit: true, orders, ..small() };
+    assert_eq!(broken(config), []);
+}
+
+#[test]
+fn a_base_to_compare_with_reviewers_and_a_waiver_hold_every_promise() {
+    let config = Config { reviewed: true, base_moves: true, orders: vec![Wish::Waive], ..small() };
     assert_eq!(broken(config), []);
 }
 

@@ -16,8 +16,8 @@ use crate::{
         review_result::Verdict,
     },
     machine::phase::{
-        Action, Answer, Change, CheckWork, Judgement, Order, Outcome, Snapshot, Work, agent_task_name, check_task_name,
-        decide, project, settle,
+        Action, Answer, Change, CheckWork, Judgement, Order, Outcome, Snapshot, Work, agent_task_name,
+        base_check_task_name, check_task_name, decide, project, settle,
     },
 };
 
@@ -45,6 +45,8 @@ pub(super) struct Config {
     pub(super) verdicts: Vec<Verdict>,
     /// Whether a person must approve.
     pub(super) approval: bool,
+    /// Whether the check is compared with the base, and a reviewer looks after it.
+    pub(super) reviewed: bool,
     /// Decisions that persons make, each at most once.
     pub(super) orders: Vec<Wish>,
 }
@@ -56,6 +58,7 @@ pub(super) enum Wish {
     Abort,
     Approve,
     Reject,
+    Waive,
 }
 
 /// A recorded status, compared and hashed as the API server would store it.
@@ -179,7 +182,9 @@ fn facts(config: &Config, phase: &PhaseStatus, seen: &Objects) -> bench::World {
         spec_tasks: vec!["a".into()],
         max_attempts: config.max_attempts,
         max_dispatches: 2,
-        gate_hash: format!("g{}", seen.gate),
+        gate_hash: gate(phase, seen),
+        compared: if config.reviewed { vec!["test".into()] } else { Vec::new() },
+        reviewers: if config.reviewed { vec!["eyes".into()] } else { Vec::new() },
         approval_required: config.approval,
         timed_out: seen.timed_out,
         backoff_over: true,
@@ -189,6 +194,11 @@ fn facts(config: &Config, phase: &PhaseStatus, seen: &Objects) -> bench::World {
         decisions: seen.orders.clone(),
         ..bench::World::default()
     }
+}
+
+/// The gate's hash: an edit of the spec and a waiver make it another.
+fn gate(phase: &PhaseStatus, seen: &Objects) -> String {
+    format!("g{}w{}", seen.gate, phase.waivers.len())
 }
 
 /// Observe and decide. Nothing if there is nothing to do.
@@ -251,17 +261,20 @@ impl Flight {
                 git.release.as_mut().unwrap().0 = base;
                 Answer::BaseIntegrated { head: git.head(), tree: git.head(), base: base.to_string() }
             }
-            Action::EnsureCheck(name) => {
+            Action::EnsureBaseCheck(name) => {
+                let base = &status.release.as_ref().unwrap().base;
+                objects.checks.entry(base_check_task_name(NAME, base, name)).or_insert(CheckWork::Active);
+                Answer::Done
+            }
+            Action::EnsureCheck(name) | Action::EnsureReviewer(name) => {
                 let number = status.review.as_ref().unwrap().number;
                 let name = check_task_name(NAME, status.attempt, number, name);
                 objects.checks.entry(name).or_insert(CheckWork::Active);
                 Answer::Done
             }
-            // The model's gate has neither.
-            Action::EnsureBaseCheck(_) | Action::EnsureReviewer(_) => Answer::Done,
             Action::EnsureResult => {
                 let review = status.review.as_ref().unwrap();
-                let gate = format!("g{}", self.seen.gate);
+                let gate = gate(status, &self.seen);
                 let result = ResultOf { commit: review.commit.clone(), gate, verdict: None };
                 objects.results.entry(review.result.clone()).or_insert(result);
                 Answer::Done
@@ -292,7 +305,7 @@ fn claim(git: &mut Git) -> Answer {
 
 fn integrate(config: &Config, git: &mut Git, submission: &str) -> Answer {
     let (_, work) = git.release.as_mut().unwrap();
-    if config.conflict && submission.ends_with("-1-1") {
+    if config.conflict && submission.ends_with(".1.1") {
         return Answer::Conflict(vec!["x".into()]);
     }
     work.insert(submission.to_owned());
