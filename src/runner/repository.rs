@@ -76,6 +76,11 @@ impl PodRepository {
         &self.dir
     }
 
+    /// The git volume that it is on.
+    pub(super) fn folder(&self) -> &Path {
+        self.dir.parent().unwrap_or(&self.dir)
+    }
+
     /// A git command here, with nothing of the environment and no protocol.
     pub(super) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = bare_command("git", CONFIG);

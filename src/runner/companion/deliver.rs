@@ -55,7 +55,8 @@ async fn work(companion: &Companion, well: bool, deadline: Instant, delivery: &m
         delivery.changed = true;
         return;
     }
-    let snapshot = match companion.snapshot().await {
+    let left = || (deadline - REPORT).saturating_duration_since(Instant::now()).max(Duration::from_secs(1));
+    let snapshot = match companion.snapshot(left()).await {
         Ok(snapshot) => snapshot,
         Err(error) => {
             // Not the same as no work: somebody has to read this.
@@ -67,16 +68,15 @@ async fn work(companion: &Companion, well: bool, deadline: Instant, delivery: &m
     if !snapshot.changed {
         return;
     }
-    let left = (deadline - REPORT).saturating_duration_since(Instant::now()).max(Duration::from_secs(1));
     if well {
-        match companion.push_branch(&snapshot.commit, left).await {
+        match companion.push_branch(&snapshot.commit, left()).await {
             Ok(()) => delivery.commit = Some(snapshot.commit),
             Err(error) => blame(delivery, &error.to_string()),
         }
         return;
     }
     let wip = companion.corner("wip");
-    match companion.repository.push(&[format!("{}:{wip}", snapshot.commit)], left).await {
+    match companion.repository.push(&[format!("{}:{wip}", snapshot.commit)], left()).await {
         Ok(()) => blame(delivery, &format!("the work tree is saved as {wip}")),
         Err(error) => blame(delivery, &format!("failed to save the work tree as {wip}: {error}")),
     }

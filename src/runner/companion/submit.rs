@@ -7,14 +7,16 @@ use super::{
         client::CallError,
         protocol::{MAX_TEXT, SubmissionReport, cut},
         repository::TransferError,
-        snapshot::{Snapshot, SnapshotError, snapshot},
+        snapshot::{Limits, Snapshot, SnapshotError, snapshot},
     },
     Companion,
 };
 use crate::api::agent_task::{FindingAnswer, FindingAnswerKind};
 
-/// Longest time of each part of a submission while the agent waits.
+/// Longest time to push, and to report, while the agent waits.
 const LONGEST: Duration = Duration::from_mins(1);
+/// Longest time to take the work tree. A delivery waits for it, and must be done within the pod's grace period.
+const TAKE: Duration = Duration::from_secs(25);
 
 /// Why nothing was submitted.
 #[derive(Debug, thiserror::Error)]
@@ -46,7 +48,7 @@ impl Companion {
         if let Some(first) = submitted.as_ref() {
             return Ok(Submitted { commit: first.clone(), before: true });
         }
-        let snapshot = self.snapshot().await?;
+        let snapshot = self.snapshot(TAKE).await?;
         let disputed = |answer: &FindingAnswer| answer.answer == FindingAnswerKind::Disputed;
         // A rework may consist of words alone: every finding is wrong.
         if !snapshot.changed && (answers.is_empty() || !answers.iter().all(disputed)) {
@@ -69,8 +71,9 @@ impl Companion {
         Ok(Submitted { before: counts != snapshot.commit, commit: counts })
     }
 
-    pub(super) async fn snapshot(&self) -> Result<Snapshot, SnapshotError> {
-        snapshot(&self.repository, &self.places.workspace, &self.authorship(), self.limits).await
+    pub(super) async fn snapshot(&self, longest: Duration) -> Result<Snapshot, SnapshotError> {
+        let limits = Limits { time: longest, ..self.limits };
+        snapshot(&self.repository, &self.places.workspace, &self.authorship(), limits).await
     }
 
     /// Pushes a commit to the task's branch.

@@ -4,7 +4,8 @@
 //! The tree is read by our own walk, which follows no link, and handed to `git fast-import`: so no
 //! hook, filter, attribute, index or configuration of the work tree has a say, a repository in a
 //! subfolder cannot become a gitlink, and nothing outside the tree gets in. What counts as ignored
-//! is asked of git. Where the commit goes is the caller's affair.
+//! is asked of git, which sees copies of the `.gitignore` files and never the tree itself. Where the
+//! commit goes is the caller's affair.
 
 mod ignore;
 mod import;
@@ -14,7 +15,10 @@ mod walk;
 #[cfg(test)]
 mod tests;
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use super::{protocol::Assignment, repository::PodRepository};
 use crate::git::command::CommandError;
@@ -33,11 +37,22 @@ pub struct Limits {
     pub file_bytes: u64,
     /// Bytes of all new or grown files together.
     pub new_bytes: u64,
+    /// Bytes of all `.gitignore` files from the root to any one folder.
+    pub ignore_bytes: u64,
+    /// Longest time of the walk over it.
+    pub time: Duration,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { files: 200_000, depth: 100, file_bytes: 100 << 20, new_bytes: 512 << 20 }
+        Self {
+            files: 200_000,
+            depth: 100,
+            file_bytes: 100 << 20,
+            new_bytes: 512 << 20,
+            ignore_bytes: 1 << 20,
+            time: Duration::from_secs(60),
+        }
     }
 }
 
@@ -84,6 +99,19 @@ pub enum SnapshotError {
     /// The changes are too large together.
     #[error("the new and grown files have more than {0} bytes together; ignore what is generated in .gitignore")]
     TooMuch(u64),
+    /// There are too many rules about what is ignored.
+    #[error("{path} and the .gitignore files above it have more than {most} bytes together; shorten them")]
+    TooManyRules {
+        /// Path of the last of them in the work tree.
+        path: String,
+        /// The limit.
+        most: u64,
+    },
+    /// It takes too long.
+    #[error(
+        "the work tree could not be read within {0} s; ignore what is generated in .gitignore, with few and short patterns"
+    )]
+    TooSlow(u64),
     /// Git failed.
     #[error(transparent)]
     Git(#[from] CommandError),
@@ -134,7 +162,7 @@ pub(super) async fn snapshot(
 ) -> Result<Snapshot, SnapshotError> {
     let start = start::Start::read(repository).await?;
     let import = import::Import::start(repository, SNAPSHOT, authorship, Some(&start.commit))?;
-    let ignore = ignore::Ignore::start(repository, workspace)?;
+    let ignore = ignore::Ignore::start(repository, limits)?;
     let start_tree = start.tree.clone();
     let workspace: PathBuf = workspace.to_owned();
     let walked = tokio::task::spawn_blocking(move || walk::walk(&workspace, &start, ignore, import, limits));

@@ -4,6 +4,7 @@ use std::{
     fs,
     os::unix::fs::{PermissionsExt as _, symlink},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use rstest::rstest;
@@ -343,6 +344,118 @@ async fn pipes_and_sockets_are_passed_over_without_waiting() {
     assert_eq!(pod.listed().await, ["100644 a"]);
 }
 
+fn pipe(path: &Path) {
+    rustix::fs::mknodat(rustix::fs::CWD, path, rustix::fs::FileType::Fifo, rustix::fs::Mode::RWXU, 0).unwrap();
+}
+
+#[rstest]
+#[case::a_pipe(|at: &Path| pipe(at), &[])]
+#[case::a_link_to_a_pipe(|at: &Path| { pipe(&at.with_file_name("x")); symlink("x", at).unwrap() }, &[".gitignore"])]
+#[case::a_link_to_rules(|at: &Path| { fs::write(at.with_file_name("x"), "y\n").unwrap(); symlink("x", at).unwrap() }, &[".gitignore", "x"])]
+#[case::a_folder(|at: &Path| fs::create_dir(at).unwrap(), &[])]
+#[case::a_device_by_a_link(|at: &Path| symlink("/dev/zero", at).unwrap(), &[".gitignore"])]
+#[tokio::test]
+async fn rules_that_are_no_plain_file_say_nothing_and_are_not_waited_for(
+    #[case] make: fn(&Path),
+    #[case] taken: &[&str],
+    #[values("", "a/b/")] folder: &str,
+) {
+    let pod = Pod::new(|_| {}).await;
+    pod.put(&format!("{folder}y"), "1");
+    make(&pod.at(&format!("{folder}.gitignore")));
+    let listed = tokio::time::timeout(Duration::from_secs(20), pod.listed()).await.expect("it hangs");
+    let names: Vec<String> = listed.iter().map(|entry| entry[7..].to_owned()).collect();
+    let mut expected: Vec<String> = taken.iter().chain(&["y"]).map(|name| format!("{folder}{name}")).collect();
+    expected.sort();
+    assert_eq!(names, expected);
+}
+
+#[tokio::test]
+async fn rules_that_are_too_long_are_refused_before_git_reads_them() {
+    let pod = Pod::new(|_| {}).await;
+    fs::File::create(pod.at(".gitignore")).unwrap().set_len(1 << 40).unwrap();
+    let refused = async |limits| pod.snapshot_within(limits).await.unwrap_err().to_string();
+    let words = "and the .gitignore files above it have more than";
+    assert_eq!(refused(Limits::default()).await, format!(".gitignore {words} 1048576 bytes together; shorten them"));
+    // Together, along one way down; what is beside it does not count.
+    for folder in ["", "a/", "a/b/", "c/"] {
+        pod.put(&format!("{folder}.gitignore"), "0123456789");
+    }
+    let limits = |ignore_bytes| Limits { ignore_bytes, ..Limits::default() };
+    assert_eq!(refused(limits(29)).await, format!("a/b/.gitignore {words} 29 bytes together; shorten them"));
+    assert!(pod.snapshot_within(limits(30)).await.unwrap().changed);
+}
+
+#[tokio::test]
+async fn rules_that_take_git_for_ever_are_refused_in_time() {
+    let pod = Pod::new(|_| {}).await;
+    pod.put(".gitignore", &format!("{}b\n", "**/".repeat(60)));
+    pod.put(&format!("{}a", "a/".repeat(80)), "1");
+    let limits = Limits { time: Duration::from_secs(1), ..Limits::default() };
+    let started = std::time::Instant::now();
+    let error = pod.snapshot_within(limits).await.unwrap_err();
+    assert!(matches!(error, SnapshotError::TooSlow(1)), "{error}");
+    assert!(started.elapsed() < Duration::from_secs(20));
+}
+
+#[rstest]
+#[case::names_anywhere(&[("", "x.log\nbuild\n")])]
+#[case::anchored(&[("", "/x.log\n/a/build\n")])]
+#[case::anchored_by_a_slash_within(&[("", "a/x.log\n")])]
+#[case::folders_only(&[("", "build/\nx.log/\nlink/\n")])]
+#[case::stars(&[("", "*.log\na/*/x.log\n*/b\n")])]
+#[case::stars_over_folders(&[("", "**/x.log\n")])]
+#[case::all_within(&[("", "a/**\n")])]
+#[case::folders_between(&[("", "a/**/x.log\n")])]
+#[case::stars_that_are_not_alone(&[("", "a/b**/x.log\nbu**ld\n")])]
+#[case::question_marks_and_classes(&[("", "?.log\n[b-d]\n[!a]uild\n[[:upper:]]\n")])]
+#[case::a_class_that_does_not_end(&[("", "[b\nx[.log\n")])]
+#[case::braces_are_letters(&[("", "{x,y}.log\n")])]
+#[case::negation(&[("", "*.log\n!x.log\n")])]
+#[case::negation_below_what_is_ignored(&[("", "a/\n!a/x.log\n")])]
+#[case::negation_within_all(&[("", "a/*\n!a/b\n")])]
+#[case::a_folder_overrules_those_above(&[("", "*.log\n"), ("a/", "!x.log\n"), ("a/b/", "x.log\n")])]
+#[case::anchored_in_a_folder(&[("a/", "/x.log\nb/build\n")])]
+#[case::rules_in_an_ignored_folder(&[("", "a/\n"), ("a/", "!*\n")])]
+#[case::escapes(&[("", "\\!x\n\\#x\nx\\*\n\\x.log\nend\\\n")])]
+#[case::comments_and_empty_lines(&[("", "#x\n\n   \n!\n/\n")])]
+#[case::trailing_spaces(&[("", "x.log  \nspace\\ \ntab\t\n")])]
+#[case::line_ends(&[("", "x.log\r\n\r\nbuild")])]
+#[case::a_byte_order_mark(&[("", "\u{feff}x.log\n")])]
+#[case::letters_beyond_ascii(&[("", "ü*\n[ä-ü]\n")])]
+#[case::two_slashes(&[("", "a//x.log\n//x.log\nb//\n")])]
+#[case::everything_but(&[("", "*\n!*/\n!*.log\n")])]
+#[tokio::test]
+async fn what_is_ignored_is_what_git_ignores_in_the_work_tree(#[case] rules: &[(&str, &str)]) {
+    let pod = Pod::new(|_| {}).await;
+    for folder in ["", "a/", "a/b/", "a/b/c/", "B/", "d/", "bu/ild/"] {
+        for name in ["x.log", "y.log", "build", "X", "!x", "#x", "x*", "end\\", "space ", "tab\t", "ü", "{x,y}.log"] {
+            pod.put(&format!("{folder}{name}"), "1");
+        }
+    }
+    pod.put("a/d/build/in", "1");
+    symlink("a", pod.at("link")).unwrap();
+    for (folder, text) in rules {
+        pod.put(&format!("{folder}.gitignore"), text);
+    }
+    let lines = |text: String| -> std::collections::BTreeSet<String> {
+        text.split_terminator('\0').map(str::to_owned).collect()
+    };
+    let expected = lines(git(&pod.workspace(), &["ls-files", "-z", "--others", "--exclude-standard"]));
+    let commit = pod.snapshot().await.commit;
+    assert_eq!(lines(git(pod.repository.dir(), &["ls-tree", "-r", "-z", "--name-only", &commit])), expected);
+}
+
+#[tokio::test]
+async fn nothing_is_left_of_the_shadow() {
+    let pod = Pod::new(|root| put(root, "a/b/c", "1")).await;
+    pod.snapshot().await;
+    let names = fs::read_dir(pod.dir.path()).unwrap().map(|entry| entry.unwrap().file_name());
+    let mut names: Vec<_> = names.collect();
+    names.sort();
+    assert_eq!(names, ["repository.git", "workspace"]);
+}
+
 #[tokio::test]
 async fn a_submodule_of_the_start_commit_stays_as_it_was() {
     let pod = Pod::new(|root| {
@@ -361,7 +474,7 @@ async fn a_submodule_of_the_start_commit_stays_as_it_was() {
 #[tokio::test]
 async fn too_much_is_refused_with_the_name_and_the_remedy() {
     let pod = Pod::new(|root| put(root, "large", &"x".repeat(2000))).await;
-    let limits = Limits { files: 5, depth: 3, file_bytes: 1000, new_bytes: 1500 };
+    let limits = Limits { files: 5, depth: 3, file_bytes: 1000, new_bytes: 1500, ..Limits::default() };
     assert!(!pod.snapshot_within(limits).await.unwrap().changed, "what was there before is no matter");
     let refused = async |pod: &Pod| pod.snapshot_within(limits).await.unwrap_err().to_string();
     pod.put("larger", &"x".repeat(1001));

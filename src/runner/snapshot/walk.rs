@@ -1,6 +1,11 @@
 //! The walk over the work tree.
 
-use std::{ffi::CString, fs::File, io, path::Path};
+use std::{
+    ffi::{CStr, CString},
+    fs::File,
+    io,
+    path::Path,
+};
 
 use rustix::{
     fd::{AsFd as _, BorrowedFd},
@@ -27,7 +32,7 @@ pub(super) fn walk(
     let read = |source| SnapshotError::Read { path: workspace.display().to_string(), source };
     let root = beneath::root(workspace).map_err(read)?;
     let mut walk = Walk { start, ignore, import, limits, files: 0, new_bytes: 0 };
-    walk.folder(root.as_fd(), &[], 0)?;
+    walk.folder(root.as_fd(), c".", &[], 0)?;
     walk.import.finish()
 }
 
@@ -41,11 +46,13 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    fn folder(&mut self, folder: BorrowedFd<'_>, path: &[u8], depth: usize) -> Result<(), SnapshotError> {
+    fn folder(&mut self, folder: BorrowedFd<'_>, name: &CStr, path: &[u8], depth: usize) -> Result<(), SnapshotError> {
         if depth > self.limits.depth {
             return Err(SnapshotError::TooDeep { path: printable(path), most: self.limits.depth });
         }
-        for name in names(folder).map_err(|source| SnapshotError::Read { path: printable(path), source })? {
+        let names = names(folder).map_err(|source| SnapshotError::Read { path: printable(path), source })?;
+        self.ignore.enter(folder, name, path)?;
+        for name in names {
             let path = joined(path, name.as_bytes());
             match self.entry(folder, &name, &path, depth) {
                 // Gone since the folder was listed, or something else by now.
@@ -53,6 +60,7 @@ impl Walk<'_> {
                 done => done?,
             }
         }
+        self.ignore.leave();
         Ok(())
     }
 
@@ -63,6 +71,7 @@ impl Walk<'_> {
         path: &[u8],
         depth: usize,
     ) -> Result<(), SnapshotError> {
+        self.ignore.in_time()?;
         let read = |source: io::Error| SnapshotError::Read { path: printable(path), source };
         let stat = statat(folder, name, AtFlags::SYMLINK_NOFOLLOW).map_err(|errno| read(errno.into()))?;
         match FileType::from_raw_mode(stat.st_mode) {
@@ -71,9 +80,9 @@ impl Walk<'_> {
                     self.count()?;
                     return self.import.gitlink(path, commit);
                 }
-                if self.start.has_folder(path) || !self.ignore.ignores(path)? {
+                if self.start.has_folder(path) || !self.ignore.ignores_folder(name, path)? {
                     let inner = beneath::folder(folder, name).map_err(read)?;
-                    self.folder(inner.as_fd(), path, depth + 1)?;
+                    self.folder(inner.as_fd(), name, path, depth + 1)?;
                 }
                 Ok(())
             }
@@ -158,10 +167,10 @@ fn is_gone(error: &io::Error) -> bool {
     matches!(errno, Some(Errno::NOENT | Errno::NOTDIR | Errno::LOOP))
 }
 
-fn joined(path: &[u8], name: &[u8]) -> Vec<u8> {
+pub(super) fn joined(path: &[u8], name: &[u8]) -> Vec<u8> {
     if path.is_empty() { name.to_vec() } else { [path, b"/", name].concat() }
 }
 
-fn printable(path: &[u8]) -> String {
+pub(super) fn printable(path: &[u8]) -> String {
     if path.is_empty() { ".".to_owned() } else { super::super::protocol::cut(&String::from_utf8_lossy(path), 300) }
 }
