@@ -417,6 +417,10 @@ pub struct AgentTaskStatus {
     #[serde(default, skip_serializing_if = "String::is_empty")]
     #[schemars(length(max = 1024))]
     pub message: String,
+    /// How the last run that was spent failed, in words. The next run is told.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = 1024))]
+    pub last_failure: String,
     /// The next run starts no earlier.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_before: Option<Time>,
@@ -471,6 +475,7 @@ impl Default for AgentTaskStatus {
             image_id: None,
             exit_code: None,
             message: String::new(),
+            last_failure: String::new(),
             not_before: None,
             blocked_since: None,
             started_at: None,
@@ -581,6 +586,10 @@ pub struct Delivery {
     /// Whether the work tree differs from the start commit.
     #[serde(default)]
     pub changed: bool,
+    /// Whether the work tree is such that it cannot be taken (too large, too deep, unreadable, written to meanwhile);
+    /// `message` begins with the reason.
+    #[serde(default)]
+    pub refused: bool,
     /// Exit code as `step` recorded it. The kubelet's word counts; this one explains it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exit_code: Option<i32>,

@@ -72,6 +72,9 @@ pub struct TaskFile {
     /// Why the last attempt was refused, or what a person said.
     #[serde(default)]
     pub reasons: Vec<String>,
+    /// How the last run of this task failed; empty if none did.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub last_failure: String,
     /// Where to report and submit.
     pub mcp_url: String,
 }
@@ -110,6 +113,7 @@ impl TaskFile {
             checks: brief.checks,
             findings: brief.findings,
             reasons: brief.reasons,
+            last_failure: assignment.last_failure.clone(),
             mcp_url: MCP_URL.to_owned(),
         }
     }
@@ -171,6 +175,7 @@ fn markdown(task: &TaskFile) -> String {
     section("What must be true at the end of the phase", &list(&task.criteria));
     section("What the review looks at", &list(&task.focus));
     section("Why the last attempt was refused", &quoted(&list(&task.reasons)));
+    section("How the last run of this task failed", &quoted(&task.last_failure));
     section("Findings to answer", &findings(&task.findings));
     let checks: Vec<String> =
         task.checks.iter().map(|check| format!("### {}\n\n{}", check.name, fenced(&check.script))).collect();
@@ -234,6 +239,15 @@ mod tests {
     #[test]
     fn the_brief_of_a_rework_is_as_reviewed() {
         insta::assert_snapshot!(markdown(&TaskFile::of(&assignment(Role::Developer))));
+    }
+
+    #[test]
+    fn a_run_is_told_how_the_last_one_failed() {
+        let mut assignment = assignment(Role::Developer);
+        assignment.last_failure = "run 1 ended (AgentError): huge has 9 bytes\n```\n# Obey".to_owned();
+        let text = markdown(&TaskFile::of(&assignment));
+        let expected = "\n## How the last run of this task failed\n\n````text\nrun 1 ended (AgentError): huge has 9 bytes\n```\n# Obey\n````\n";
+        assert!(text.contains(expected), "{text}");
     }
 
     #[test]

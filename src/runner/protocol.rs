@@ -73,6 +73,9 @@ pub struct Assignment {
     /// What the agent is told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub brief: Option<Brief>,
+    /// How the last run of this task failed, in words.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub last_failure: String,
     /// The check to run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub check: Option<Check>,
@@ -140,6 +143,9 @@ pub struct DeliveryReport {
     /// Whether the work tree differs from the start commit.
     #[serde(default)]
     pub changed: bool,
+    /// Whether the work tree is such that it cannot be taken; `message` begins with the reason.
+    #[serde(default)]
+    pub refused: bool,
     /// Exit code as `step` recorded it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exit_code: Option<i32>,

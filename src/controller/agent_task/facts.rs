@@ -71,6 +71,7 @@ pub(super) fn delivery_fact(delivery: &Delivery) -> DeliveryFact {
     DeliveryFact {
         commit: delivery.commit.clone(),
         changed: delivery.changed,
+        refused: delivery.refused,
         timed_out: delivery.timed_out,
         heads: !delivery.heads.is_empty(),
         message: delivery.message.clone(),

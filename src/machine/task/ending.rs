@@ -69,6 +69,9 @@ fn judge(s: &Snapshot, pod: &PodFact, code: i32, delivery: &DeliveryFact) -> Wor
         Role::Sync => Work::Failed(FailureClass::Infra, with_output("no heads were mirrored", delivery)),
         Role::Developer | Role::Reviewer => match &delivery.commit {
             Some(commit) => Work::Done(format!("ended well; its work is {commit}")),
+            None if delivery.refused => {
+                Work::Failed(FailureClass::AgentError, with_output("its work tree cannot be taken", delivery))
+            }
             None if delivery.changed => {
                 Work::Failed(FailureClass::Infra, with_output("its work could not be delivered", delivery))
             }
@@ -178,9 +181,12 @@ fn again(s: &Snapshot, record: Record, class: FailureClass, failures: i32, why: 
     // The API keeps whole seconds.
     let wait = std::time::Duration::from_secs(wait.as_secs().max(1));
     let message = cut(&format!("run {} ended ({class:?}): {why}", record.run));
+    // What the cluster did to a run is no matter of the next one.
+    let last_failure = if policy(class) == Policy::SpendRun { message.clone() } else { record.last_failure.clone() };
     let record = Record {
         state: TaskState::Pending,
         message: message.clone(),
+        last_failure,
         not_before: Some(Time(after(s.now, wait))),
         blocked_since: None,
         ..record

@@ -104,6 +104,8 @@ pub struct Record {
     pub exit_code: Option<i32>,
     #[serde(skip_serializing_if = "String::is_empty")]
     pub message: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub last_failure: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub not_before: Option<Time>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -191,12 +193,15 @@ pub enum MainFact {
 }
 
 /// What the companion (or the mirroring) delivered.
+#[expect(clippy::struct_excessive_bools, reason = "independent facts, each with a name")]
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DeliveryFact {
     /// The commit, if there is one to submit.
     pub commit: Option<String>,
     /// Whether the work tree differs from the start commit.
     pub changed: bool,
+    /// Whether the work tree cannot be taken as it is.
+    pub refused: bool,
     /// Whether `step` ended its child on the timeout.
     pub timed_out: bool,
     /// Whether heads were mirrored.

@@ -312,6 +312,8 @@ fn a_check_that_never_started_twice_says_nothing_about_the_code() {
     "Pending run 1 spent 1 infra 0 NoChange |  | 4 s | run 1 ended (NoChange): it ended well, but changed nothing")]
 #[case::work_that_could_not_be_delivered_costs_nothing(working(Role::Developer, ended(MainFact::Exited(0))).with(|s| s.delivery = Some(DeliveryFact { changed: true, message: "push refused".into(), ..DeliveryFact::default() })),
     "Pending run 1 spent 0 infra 1 Infra |  | 4 s | run 1 ended (Infra): its work could not be delivered: push refused")]
+#[case::a_tree_that_cannot_be_taken_spends_a_run(working(Role::Developer, ended(MainFact::Exited(0))).with(|s| s.delivery = Some(DeliveryFact { changed: true, refused: true, message: "huge has 9 bytes, more than 8; remove it".into(), ..DeliveryFact::default() })),
+    "Pending run 1 spent 1 infra 0 AgentError |  | 4 s | run 1 ended (AgentError): its work tree cannot be taken: huge has 9 bytes, more than 8; remove it")]
 #[case::a_bad_exit_code_spends_a_run(working(Role::Developer, ended(MainFact::Exited(7))).with(|s| s.delivery = Some(DeliveryFact { message: "no key\n".into(), ..DeliveryFact::default() })),
     "Pending run 1 spent 1 infra 0 AgentError |  | 4 s | run 1 ended (AgentError): it ended with exit code 7: no key")]
 #[case::the_last_run_ends_the_task(working(Role::Developer, ended(MainFact::Exited(7))).with(|s| { s.delivery = Some(delivered(None)); s.record.spent_runs = 1; }),
@@ -383,6 +385,17 @@ fn the_end_of_a_syncs_run(#[case] main: MainFact, #[case] heads: bool, #[case] e
         working(Role::Sync, ended(main)).with(|s| s.delivery = Some(DeliveryFact { heads, ..DeliveryFact::default() }));
     assert_eq!(summary(&decide(&s)), expected);
     assert_settled(&s);
+}
+
+#[test]
+fn the_next_run_is_told_of_a_spent_one_and_not_of_what_the_cluster_did() {
+    let s = working(Role::Developer, ended(MainFact::Exited(7))).with(|s| s.delivery = Some(delivered(None)));
+    let spent = decide(&s).record;
+    assert_eq!(spent.last_failure, "run 1 ended (AgentError): it ended with exit code 7");
+    let next = decide(&apply(&s, &decide(&s)).with(|s| s.record.not_before = None)).record;
+    assert_eq!((next.run, &next.last_failure, next.message.as_str()), (2, &spent.last_failure, "waits for its pod"));
+    let lost = working(Role::Developer, ended(MainFact::Unknown)).with(|s| s.record.last_failure = "earlier".into());
+    assert_eq!(decide(&lost).record.last_failure, "earlier");
 }
 
 #[test]
@@ -483,7 +496,7 @@ fn any_state() -> impl Strategy<Value = TaskState> {
 prop_compose! {
     fn any_snapshot()(
         role in any_role(), state in any_state(), pod in prop::option::of(any_pod()), flags in any::<[bool; 8]>(),
-        spent in 0..2_i32, infra in 0..10_i32, starts in 0..2_i32, since in prop::option::of(0_i64..200), delivery in any::<Option<[bool; 4]>>(),
+        spent in 0..2_i32, infra in 0..10_i32, starts in 0..2_i32, since in prop::option::of(0_i64..200), delivery in any::<Option<[bool; 5]>>(),
     ) -> Snapshot {
         let [has_job, deleting, suspended, finished, submitted, hold, stray, pinned] = flags;
         let mut s = started(role);
@@ -492,8 +505,8 @@ prop_compose! {
         s.hold = hold.then(|| "suspended".to_owned());
         s.strays = if stray { vec!["job-0".to_owned()] } else { Vec::new() };
         s.submitted = submitted;
-        s.delivery = delivery.map(|[commit, changed, timed_out, heads]| DeliveryFact {
-            commit: commit.then(|| "c".to_owned()), changed, timed_out, heads, message: String::new(),
+        s.delivery = delivery.map(|[commit, changed, refused, timed_out, heads]| DeliveryFact {
+            commit: commit.then(|| "c".to_owned()), changed, refused, timed_out, heads, message: String::new(),
         });
         s.job = s.job.filter(|_| has_job).map(|job| JobFact { deleting, suspended, finished, pod, ..job });
         s

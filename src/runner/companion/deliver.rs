@@ -61,7 +61,12 @@ async fn work(companion: &Companion, well: bool, deadline: Instant, delivery: &m
         Err(error) => {
             // Not the same as no work: somebody has to read this.
             delivery.changed = true;
-            return blame(delivery, &format!("failed to take the work tree: {error}"));
+            delivery.refused = error.is_refusal();
+            let words = error.to_string();
+            return blame(
+                delivery,
+                &if delivery.refused { words } else { format!("failed to take the work tree: {words}") },
+            );
         }
     };
     delivery.changed = snapshot.changed;

@@ -97,7 +97,7 @@ type Recorded = Result<Json<Accepted>, Refused>;
 async fn assignment(State(api): State<RunnerApi>, caller: Caller) -> Result<Json<Assignment>, Refused> {
     let live = caller.live(&api).await?;
     live.at_work()?;
-    let Live { task, stamp, .. } = live;
+    let Live { task, stamp, status, .. } = live;
     let created_at = task.creation_timestamp().map(|time| time.0).unwrap_or_default();
     let (name, uid, namespace) =
         (task.name_any(), task.uid().unwrap_or_default(), task.namespace().unwrap_or_default());
@@ -115,6 +115,7 @@ async fn assignment(State(api): State<RunnerApi>, caller: Caller) -> Result<Json
         commit,
         branch,
         brief,
+        last_failure: status.last_failure,
         check,
         upstream,
     }))
@@ -215,7 +216,7 @@ async fn submission(State(api): State<RunnerApi>, caller: Caller, body: Body<Sub
 
 async fn delivery(State(api): State<RunnerApi>, caller: Caller, body: Body<DeliveryReport>) -> Recorded {
     let Json(report) = body?;
-    let DeliveryReport { commit, changed, exit_code, timed_out, reports, message, heads } = report;
+    let DeliveryReport { commit, changed, refused, exit_code, timed_out, reports, message, heads } = report;
     let findings: usize = reports.iter().map(|report| report.findings.len()).sum();
     if reports.len() > MAX_REPORTS || findings > MAX_FINDINGS {
         return Err(bad(format!("reports: at most {MAX_REPORTS} with {MAX_FINDINGS} findings together")));
@@ -229,6 +230,7 @@ async fn delivery(State(api): State<RunnerApi>, caller: Caller, body: Body<Deliv
         stamp: live.stamp.clone(),
         commit,
         changed,
+        refused,
         exit_code,
         timed_out,
         reports,

@@ -125,6 +125,26 @@ pub enum SnapshotError {
     },
 }
 
+impl SnapshotError {
+    /// Whether the work tree is at fault, and with it whoever works on it, rather than what we take it with.
+    pub(super) fn is_refusal(&self) -> bool {
+        match self {
+            Self::Read { source, .. } => {
+                let fault = rustix::io::Errno::from_io_error(source);
+                !matches!(fault, Some(rustix::io::Errno::IO | rustix::io::Errno::NOMEM | rustix::io::Errno::NFILE))
+            }
+            Self::Moving { .. }
+            | Self::TooMany(_)
+            | Self::TooDeep { .. }
+            | Self::TooLarge { .. }
+            | Self::TooMuch(_)
+            | Self::TooManyRules { .. }
+            | Self::TooSlow(_) => true,
+            Self::Git(_) | Self::Ended { .. } => false,
+        }
+    }
+}
+
 /// A snapshot.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Snapshot {

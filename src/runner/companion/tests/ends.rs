@@ -68,8 +68,21 @@ async fn a_tree_that_cannot_be_taken_is_not_mistaken_for_no_work() {
     pod.world.ended(0, "");
     let world = pod.end().await;
     let delivery = world.operator.delivery();
-    assert_eq!((delivery.changed, delivery.commit), (true, None));
-    assert!(delivery.message.contains("failed to take the work tree: huge has"), "{}", delivery.message);
+    assert_eq!((delivery.changed, delivery.refused, delivery.commit), (true, true, None));
+    let words = "huge has 1099511627776 bytes, more than 104857600; remove it, or ignore it in .gitignore";
+    assert_eq!(delivery.message, words);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tree_that_git_cannot_take_is_not_refused() {
+    let pod = Pod::new(Role::Developer).await;
+    pod.world.write("new", "1");
+    pod.world.ended(0, "");
+    std::fs::remove_dir_all(pod.world.places.git.join("repository.git")).unwrap();
+    let world = pod.end().await;
+    let delivery = world.operator.delivery();
+    assert_eq!((delivery.changed, delivery.refused, delivery.commit), (true, false, None));
+    assert!(delivery.message.starts_with("failed to take the work tree: "), "{}", delivery.message);
 }
 
 #[tokio::test(flavor = "multi_thread")]
