@@ -1,5 +1,8 @@
 //! Tokens and tasks, looked up in the Kubernetes API. The rules are in `auth`.
 //!
+//! Anybody who reaches us can show us something: so nothing is asked about what cannot be a token for us, answers are
+//! remembered, and only a few questions are under way at once. Whose signature it is, only the API server says.
+//!
 //! Needs `create` on `tokenreviews` (authentication.k8s.io) and `get` on `agenttasks` (phasegate.dev), both cluster-wide.
 
 use std::{
@@ -8,18 +11,27 @@ use std::{
     time::{Duration, Instant},
 };
 
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use futures::{FutureExt, future::BoxFuture};
 use k8s_openapi::api::authentication::v1::{TokenReview, TokenReviewSpec, TokenReviewStatus};
 use kube::{Api, Client, api::PostParams};
+use serde::Deserialize;
 use sha2::{Digest, Sha256};
+use tokio::sync::Semaphore;
 
 use super::auth::{Identity, TaskFacts, TaskLookup, TokenReviewer};
 use crate::api::agent_task::AgentTask;
 
 /// How long an answer about a token is believed. A clone is several requests within a second or two.
 const REMEMBERED: Duration = Duration::from_secs(10);
-/// Most tokens remembered at once.
+/// How long a refusal is believed. Short: a token is refused until the API server has heard of its pod.
+const REFUSED: Duration = Duration::from_secs(2);
+/// Most good tokens, and most refused ones, remembered at once.
 const MOST_REMEMBERED: usize = 1_000;
+/// Most reviews under way at once.
+const MOST_REVIEWS: usize = 8;
+/// Longest token that is asked about. Those of service accounts have one to two kilobytes.
+const MAX_TOKEN: usize = 8 << 10;
 /// How long the API server may take.
 const TIMEOUT: Duration = Duration::from_secs(5);
 /// Where the API server tells the pod of a bound token.
@@ -31,27 +43,77 @@ type Key = ([u8; 32], &'static str);
 /// Asks the API server whom a token belongs to.
 pub struct KubeTokens {
     client: Client,
-    known: Mutex<HashMap<Key, (Instant, Identity)>>,
+    good: Memory<Identity>,
+    // On its own: a flood of bad tokens must not crowd out the good ones.
+    refused: Memory<()>,
+    reviews: Semaphore,
+    /// How long a review may wait for its turn.
+    patience: Duration,
+}
+
+/// What was said of a token a moment ago.
+enum Known {
+    Good(Identity),
+    Refused,
+}
+
+impl Known {
+    fn identity(self) -> Option<Identity> {
+        match self {
+            Self::Good(identity) => Some(identity),
+            Self::Refused => None,
+        }
+    }
+}
+
+/// Answers, each for a while.
+struct Memory<T> {
+    holds: Duration,
+    known: Mutex<HashMap<Key, (Instant, T)>>,
+}
+
+impl<T: Clone> Memory<T> {
+    fn new(holds: Duration) -> Self {
+        Self { holds, known: Mutex::default() }
+    }
+
+    fn recall(&self, key: &Key) -> Option<T> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.get(key).filter(|(since, _)| since.elapsed() < self.holds).map(|(_, answer)| answer.clone())
+    }
+
+    fn remember(&self, key: Key, answer: T) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= MOST_REMEMBERED {
+            known.retain(|_, (since, _)| since.elapsed() < self.holds);
+        }
+        if known.len() < MOST_REMEMBERED {
+            known.insert(key, (Instant::now(), answer));
+        }
+    }
 }
 
 impl KubeTokens {
     /// With this client's rights.
     pub fn new(client: Client) -> Self {
-        Self { client, known: Mutex::default() }
-    }
-
-    fn recall(&self, key: &Key) -> Option<Identity> {
-        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.get(key).filter(|(since, _)| since.elapsed() < REMEMBERED).map(|(_, identity)| identity.clone())
-    }
-
-    fn remember(&self, key: Key, identity: &Identity) {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.len() >= MOST_REMEMBERED {
-            known.retain(|_, (since, _)| since.elapsed() < REMEMBERED);
+        Self {
+            client,
+            good: Memory::new(REMEMBERED),
+            refused: Memory::new(REFUSED),
+            reviews: Semaphore::new(MOST_REVIEWS),
+            patience: TIMEOUT,
         }
-        if known.len() < MOST_REMEMBERED {
-            known.insert(key, (Instant::now(), identity.clone()));
+    }
+
+    /// What is known of a token; nothing if the API server has to be asked.
+    fn recall(&self, key: &Key) -> Option<Known> {
+        self.good.recall(key).map(Known::Good).or_else(|| self.refused.recall(key).map(|()| Known::Refused))
+    }
+
+    fn remember(&self, key: Key, found: Option<&Identity>) {
+        match found {
+            Some(identity) => self.good.remember(key, identity.clone()),
+            None => self.refused.remember(key, ()),
         }
     }
 
@@ -82,18 +144,58 @@ fn identity(status: TokenReviewStatus, audience: &str) -> Option<Identity> {
 impl TokenReviewer for KubeTokens {
     fn review<'a>(&'a self, token: &'a str, audience: &'static str) -> BoxFuture<'a, Result<Option<Identity>, String>> {
         async move {
+            if !is_meant_for(token, audience) {
+                return Ok(None);
+            }
             let key = (Sha256::digest(token.as_bytes()).into(), audience);
-            if let Some(identity) = self.recall(&key) {
-                return Ok(Some(identity));
+            if let Some(known) = self.recall(&key) {
+                return Ok(known.identity());
+            }
+            let turn = tokio::time::timeout(self.patience, self.reviews.acquire()).await;
+            let _turn = turn.ok().and_then(Result::ok).ok_or_else(busy)?;
+            // The same token may have been asked about while this one waited.
+            if let Some(known) = self.recall(&key) {
+                return Ok(known.identity());
             }
             let found = self.ask(token, audience).await?;
-            if let Some(identity) = &found {
-                self.remember(key, identity);
-            }
+            self.remember(key, found.as_ref());
             Ok(found)
         }
         .boxed()
     }
+}
+
+fn busy() -> String {
+    format!("too many tokens are being reviewed: {MOST_REVIEWS} at once; try again in a second")
+}
+
+/// Whether it looks like a service account's token for this audience: what its unproved claims say. Nothing is believed
+/// of them but a No: the API server would say the same.
+fn is_meant_for(token: &str, audience: &str) -> bool {
+    if token.len() > MAX_TOKEN {
+        return false;
+    }
+    let parts: Vec<&str> = token.split('.').collect();
+    let [header, claims, signature] = parts[..] else { return false };
+    let decode = |part: &str| URL_SAFE_NO_PAD.decode(part).ok().filter(|bytes| !bytes.is_empty());
+    let (Some(_), Some(claims), Some(_)) = (decode(header), decode(claims), decode(signature)) else { return false };
+    serde_json::from_slice::<Claims>(&claims).is_ok_and(|claims| match &claims.aud {
+        Audiences::One(meant) => meant == audience,
+        Audiences::Many(meant) => meant.iter().any(|meant| meant == audience),
+    })
+}
+
+/// The claims of a token that matter here. Its issuer does not: the API server may know several.
+#[derive(Deserialize)]
+struct Claims {
+    aud: Audiences,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Audiences {
+    One(String),
+    Many(Vec<String>),
 }
 
 /// Reads tasks from the API server, never from a cache: a submission closes a branch at once.
@@ -133,7 +235,10 @@ async fn within<T>(action: &str, call: impl Future<Output = kube::Result<T>>) ->
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
+    use std::sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    };
 
     use http::{Request, Response};
     use kube::client::Body;
@@ -164,31 +269,115 @@ mod tests {
         assert_eq!(identity(status(answer), "phasegate"), expected);
     }
 
-    #[tokio::test]
-    async fn a_good_token_is_asked_about_once_and_a_bad_one_every_time() {
+    /// A token with these claims, and a signature that the API server below looks at.
+    fn token(claims: &serde_json::Value, signature: &str) -> String {
+        let part = |text: &str| URL_SAFE_NO_PAD.encode(text);
+        format!("{}.{}.{}", part(r#"{"alg":"RS256"}"#), part(&claims.to_string()), part(signature))
+    }
+
+    fn ours(signature: &str) -> String {
+        token(&serde_json::json!({"aud": ["phasegate"], "iss": "https://kubernetes.default.svc"}), signature)
+    }
+
+    #[rstest]
+    #[case::a_list_of_audiences(ours("s"), true)]
+    #[case::one_of_several(token(&serde_json::json!({"aud": ["api", "phasegate"]}), "s"), true)]
+    #[case::one_audience(token(&serde_json::json!({"aud": "phasegate"}), "s"), true)]
+    #[case::another_audience(token(&serde_json::json!({"aud": ["phasegate-git"]}), "s"), false)]
+    #[case::no_audience(token(&serde_json::json!({"aud": []}), "s"), false)]
+    #[case::no_claims(token(&serde_json::json!({}), "s"), false)]
+    #[case::claims_that_are_no_object(token(&serde_json::json!("phasegate"), "s"), false)]
+    #[case::no_signature(token(&serde_json::json!({"aud": "phasegate"}), ""), false)]
+    #[case::nothing(String::new(), false)]
+    #[case::a_password("hunter2".to_owned(), false)]
+    #[case::dots("..".to_owned(), false)]
+    #[case::a_part_too_many(format!("{}.x", ours("s")), false)]
+    #[case::no_base64("{}.{}.{}".to_owned(), false)]
+    #[case::as_long_as_it_may_be(ours(&"s".repeat(6000)), true)]
+    #[case::too_long(ours(&"s".repeat(6200)), false)]
+    fn only_what_may_be_a_token_for_the_audience_is_asked_about(#[case] token: String, #[case] asked: bool) {
+        assert_eq!(is_meant_for(&token, "phasegate"), asked, "{} bytes", token.len());
+    }
+
+    /// An API server that takes tokens signed `good`, and counts the questions and those under way at once.
+    fn api_server(pause: Duration) -> (KubeTokens, Arc<Counts>) {
         let (service, mut handle) = tower_test::mock::pair::<Request<Body>, Response<Body>>();
-        let asked = Arc::new(std::sync::atomic::AtomicUsize::new(0));
-        let count = Arc::clone(&asked);
+        let counts = Arc::new(Counts::default());
+        let counted = Arc::clone(&counts);
         tokio::spawn(async move {
             while let Some((request, send)) = handle.next_request().await {
-                count.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
-                let body = request.into_body().collect_bytes().await.unwrap();
-                let mut review: serde_json::Value = serde_json::from_slice(&body).unwrap();
-                let good = review["spec"]["token"] == "good";
-                review["status"] = serde_json::json!({"authenticated": good, "audiences": review["spec"]["audiences"],
-                    "user": {"username": "u"}});
-                send.send_response(Response::new(Body::from(serde_json::to_vec(&review).unwrap())));
+                let counts = Arc::clone(&counted);
+                tokio::spawn(async move {
+                    counts.asked.fetch_add(1, SeqCst);
+                    let now = counts.now.fetch_add(1, SeqCst) + 1;
+                    counts.most.fetch_max(now, SeqCst);
+                    tokio::time::sleep(pause).await;
+                    counts.now.fetch_sub(1, SeqCst);
+                    let body = request.into_body().collect_bytes().await.unwrap();
+                    let mut review: serde_json::Value = serde_json::from_slice(&body).unwrap();
+                    let good = review["spec"]["token"].as_str().unwrap().ends_with(&URL_SAFE_NO_PAD.encode("good"));
+                    let audiences = review["spec"]["audiences"].clone();
+                    review["status"] =
+                        serde_json::json!({"authenticated": good, "audiences": audiences, "user": {"username": "u"}});
+                    send.send_response(Response::new(Body::from(serde_json::to_vec(&review).unwrap())));
+                });
             }
         });
-        let tokens = KubeTokens::new(Client::new(service, "default"));
+        (KubeTokens::new(Client::new(service, "default")), counts)
+    }
+
+    #[derive(Default)]
+    struct Counts {
+        asked: AtomicUsize,
+        now: AtomicUsize,
+        most: AtomicUsize,
+    }
+
+    #[tokio::test]
+    async fn a_token_is_asked_about_once_whether_it_is_good_or_not() {
+        let (tokens, counts) = api_server(Duration::ZERO);
         for _ in 0..3 {
-            assert!(tokens.review("good", "phasegate").await.unwrap().is_some());
+            assert!(tokens.review(&ours("good"), "phasegate").await.unwrap().is_some());
+            assert!(tokens.review(&ours("bad"), "phasegate").await.unwrap().is_none());
+            assert!(tokens.review("no token", "phasegate").await.unwrap().is_none());
+            assert!(tokens.review(&ours("good"), "phasegate-git").await.unwrap().is_none());
         }
-        assert_eq!(asked.load(std::sync::atomic::Ordering::SeqCst), 1);
-        assert!(tokens.review("good", "phasegate-git").await.unwrap().is_some());
-        for _ in 0..2 {
-            assert!(tokens.review("bad", "phasegate").await.unwrap().is_none());
+        assert_eq!(counts.asked.load(SeqCst), 2);
+    }
+
+    #[tokio::test]
+    async fn a_flood_is_reviewed_a_few_at_a_time_and_the_same_token_once() {
+        let (tokens, counts) = api_server(Duration::from_millis(10));
+        let same = ours("bad");
+        let same = (0..100).map(|_| tokens.review(&same, "phasegate"));
+        assert!(futures::future::join_all(same).await.iter().all(|found| found == &Ok(None)));
+        assert!(counts.asked.load(SeqCst) <= MOST_REVIEWS);
+        let others: Vec<String> = (0..100).map(|n| ours(&n.to_string())).collect();
+        let others = others.iter().map(|token| tokens.review(token, "phasegate"));
+        assert!(futures::future::join_all(others).await.iter().all(|found| found == &Ok(None)));
+        assert_eq!(counts.most.load(SeqCst), MOST_REVIEWS);
+    }
+
+    #[tokio::test]
+    async fn whoever_waits_too_long_for_a_review_is_told_to_come_again() {
+        let (mut tokens, _) = api_server(Duration::from_millis(400));
+        tokens.patience = Duration::from_millis(600);
+        let others: Vec<String> = (0..3 * MOST_REVIEWS).map(|n| ours(&n.to_string())).collect();
+        let all = futures::future::join_all(others.iter().map(|token| tokens.review(token, "phasegate"))).await;
+        assert_eq!(all.iter().filter(|found| found == &&Err(busy())).count(), MOST_REVIEWS);
+        assert!(tokens.review(&ours("good"), "phasegate").await.unwrap().is_some());
+    }
+
+    #[test]
+    fn a_refusal_is_forgotten_soon_and_never_crowds_out_what_is_good() {
+        let tokens = Memory::<()>::new(Duration::ZERO);
+        tokens.remember(([0; 32], "phasegate"), ());
+        assert_eq!(tokens.recall(&([0; 32], "phasegate")), None, "its time is over");
+        let memory = Memory::new(REFUSED);
+        for n in 0..2 * MOST_REMEMBERED {
+            memory.remember((Sha256::digest(n.to_string().as_bytes()).into(), "phasegate"), ());
         }
-        assert_eq!(asked.load(std::sync::atomic::Ordering::SeqCst), 4);
+        assert_eq!(memory.known.lock().unwrap().len(), MOST_REMEMBERED);
+        assert!(REFUSED <= Duration::from_secs(5), "a token whose pod is not known yet is refused meanwhile");
     }
 }
