@@ -131,6 +131,7 @@ fn pod_of(job: &Job) -> Pod {
     let owner = job.controller_owner_ref(&());
     serde_json::from_value(json!({
         "metadata": {"name": format!("{}-x", job.name_any()), "namespace": job.namespace(), "uid": "pod-uid", "ownerReferences": [owner]},
+        "spec": job.spec.as_ref().and_then(|spec| spec.template.spec.as_ref()),
         "status": {"phase": "Pending"},
     }))
     .expect("a pod")

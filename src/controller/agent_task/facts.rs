@@ -56,12 +56,17 @@ pub(super) fn job_fact(job: &Job, pod: Option<&Pod>, now: Timestamp) -> JobFact 
 }
 
 /// The pod that counts: the pinned one, or, before one is pinned, the oldest that the Job controls.
+///
+/// An owner reference can be claimed by whoever makes a pod. The service account cannot: an admission policy lets only
+/// the Job controller make pods that run as `account` (design §6).
 pub(super) fn pick_pod<'a>(
     pods: impl Iterator<Item = &'a Pod>,
     job_uid: &str,
+    account: &str,
     pinned: Option<&str>,
 ) -> Option<&'a Pod> {
-    pods.filter(|pod| is_controlled_by(*pod, job_uid))
+    let runs_as = |pod: &Pod| pod.spec.as_ref().and_then(|spec| spec.service_account_name.as_deref()) == Some(account);
+    pods.filter(|pod| is_controlled_by(*pod, job_uid) && runs_as(pod))
         .filter(|pod| pinned.is_none_or(|uid| pod.metadata.uid.as_deref() == Some(uid)))
         .min_by_key(|pod| (pod.metadata.creation_timestamp.as_ref().map(|time| time.0), pod.metadata.name.clone()))
 }

@@ -96,11 +96,11 @@ fn a_pod_without_a_node_says_why_and_one_with_a_node_since_when() {
     assert_eq!(pod_fact(&pod(&started)).creating_since, None);
 }
 
-fn owned(name: &str, owner: &str, created: &str) -> Pod {
+fn owned(name: &str, owner: &str, account: Option<&str>, created: &str) -> Pod {
     serde_json::from_value(
         json!({"metadata": {"name": name, "uid": name, "creationTimestamp": created, "ownerReferences": [
             {"apiVersion": "batch/v1", "kind": "Job", "name": "j", "uid": owner, "controller": true}
-        ]}}),
+        ]}, "spec": {"containers": [], "serviceAccountName": account}}),
     )
     .unwrap()
 }
@@ -110,11 +110,15 @@ fn owned(name: &str, owner: &str, created: &str) -> Pod {
 #[case::the_pinned_one_counts(Some("c"), Some("c"))]
 #[case::no_other_takes_the_place_of_the_pinned_one(Some("gone"), None)]
 #[case::a_pod_of_another_job_never_counts(Some("a"), None)]
+#[case::a_pod_that_only_claims_to_be_the_jobs_never_counts(Some("forged"), None)]
+#[case::nor_one_that_names_no_account(Some("nameless"), None)]
 fn which_pod_counts(#[case] pinned: Option<&str>, #[case] expected: Option<&str>) {
     let pods = [
-        owned("a", "another", "2026-01-01T00:00:00Z"),
-        owned("c", "job", "2026-01-01T00:00:02Z"),
-        owned("b", "job", "2026-01-01T00:00:01Z"),
+        owned("a", "another", Some("task"), "2026-01-01T00:00:00Z"),
+        owned("forged", "job", Some("default"), "2026-01-01T00:00:00Z"),
+        owned("nameless", "job", None, "2026-01-01T00:00:00Z"),
+        owned("c", "job", Some("task"), "2026-01-01T00:00:02Z"),
+        owned("b", "job", Some("task"), "2026-01-01T00:00:01Z"),
     ];
-    assert_eq!(pick_pod(pods.iter(), "job", pinned).map(ResourceExt::name_any).as_deref(), expected);
+    assert_eq!(pick_pod(pods.iter(), "job", "task", pinned).map(ResourceExt::name_any).as_deref(), expected);
 }

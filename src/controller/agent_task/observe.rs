@@ -12,6 +12,7 @@ use crate::{
         phase::BlockedReason,
     },
     controller::{
+        config::OperatorConfig,
         context::Context,
         pod::{job_name, run_of},
     },
@@ -33,7 +34,7 @@ pub(super) fn observe(task: &AgentTask, context: &Context, now: Timestamp) -> Sn
         pods: pods.iter().map(AsRef::as_ref).collect(),
         phase: phase.as_deref(),
     };
-    snapshot(task, &world, context.config.start_deadline_seconds, now)
+    snapshot(task, &world, &context.config, now)
 }
 
 /// The objects a task depends on.
@@ -43,7 +44,7 @@ struct World<'a> {
     phase: Option<&'a Phase>,
 }
 
-fn snapshot(task: &AgentTask, world: &World<'_>, start_deadline: u32, now: Timestamp) -> Snapshot {
+fn snapshot(task: &AgentTask, world: &World<'_>, config: &OperatorConfig, now: Timestamp) -> Snapshot {
     let uid = task.uid().unwrap_or_default();
     let unobserved = AgentTaskStatus::default();
     let status = task.status.as_ref().unwrap_or(&unobserved);
@@ -54,7 +55,8 @@ fn snapshot(task: &AgentTask, world: &World<'_>, start_deadline: u32, now: Times
     let job = record.job.as_ref().and_then(|name| world.jobs.iter().find(|job| job.name_any() == *name));
     let fact = job.map(|job| {
         let job_uid = job.uid().unwrap_or_default();
-        let pod = facts::pick_pod(world.pods.iter().copied(), &job_uid, record.pod_uid.as_deref());
+        let (account, pinned) = (&config.task_service_account, record.pod_uid.as_deref());
+        let pod = facts::pick_pod(world.pods.iter().copied(), &job_uid, account, pinned);
         facts::job_fact(job, pod, now)
     });
     Snapshot {
@@ -62,7 +64,7 @@ fn snapshot(task: &AgentTask, world: &World<'_>, start_deadline: u32, now: Times
         role: task.spec.role,
         max_runs: task.spec.max_runs,
         timeout: task.spec.timeout.as_secs(),
-        start_deadline: std::time::Duration::from_secs(start_deadline.into()),
+        start_deadline: std::time::Duration::from_secs(config.start_deadline_seconds.into()),
         hold: hold(task.spec.phase.as_ref(), world.phase),
         next_job: job_name(&task.name_any(), &uid, record.run + 1),
         job: fact,

@@ -43,8 +43,36 @@ fn running() -> Value {
     json!({"state": "Running", "run": 2, "job": "job-2", "podUID": "pod-2"})
 }
 
+/// The configuration without a flag.
+#[derive(clap::Parser)]
+struct Defaults {
+    #[command(flatten)]
+    config: OperatorConfig,
+}
+
+fn observed_with(task: &AgentTask, jobs: &[Job], pods: &[Pod], phase: Option<&Phase>) -> Snapshot {
+    let Defaults { config } = clap::Parser::parse_from(["operator"]);
+    snapshot(task, &World { jobs: jobs.iter().collect(), pods: pods.iter().collect(), phase }, &config, now())
+}
+
 fn observed(task: &AgentTask, jobs: &[Job], phase: Option<&Phase>) -> Snapshot {
-    snapshot(task, &World { jobs: jobs.iter().collect(), pods: Vec::new(), phase }, 120, now())
+    observed_with(task, jobs, &[], phase)
+}
+
+#[rstest]
+#[case::of_the_task_pods_counts("phasegate-task", true)]
+#[case::of_anybody_else_is_not_pinned("default", false)]
+fn a_pod_that_runs_as_the_service_account(#[case] account: &str, #[case] counts: bool) {
+    let status = json!({"state": "Starting", "run": 2, "job": "job-2"});
+    let pod = serde_json::from_value(json!({
+        "metadata": {"name": "pod", "uid": "pod", "ownerReferences": [
+            {"apiVersion": "batch/v1", "kind": "Job", "name": "job-2", "uid": "job-2", "controller": true}
+        ]},
+        "spec": {"containers": [], "serviceAccountName": account},
+    }));
+    let snapshot = observed_with(&task(&status), &[job("job-2", 2, false)], &[pod.unwrap()], None);
+    let pinned = crate::machine::task::decide(&snapshot).record.pod_uid;
+    assert_eq!(pinned.as_deref(), counts.then_some("pod"));
 }
 
 #[rstest]
