@@ -8,11 +8,13 @@ use prometheus::{
 use super::context::Stores;
 use crate::api::phase::PhaseState;
 
-/// The operator's metrics.
+/// The operator's metrics; a clone counts the same.
+#[derive(Clone)]
 pub struct Metrics {
     registry: Registry,
     reconciliations: HistogramVec,
     errors: IntCounterVec,
+    unreadable: IntCounterVec,
     leading: IntGauge,
 }
 
@@ -34,13 +36,21 @@ impl Metrics {
             ),
             &["kind"],
         )?;
+        let unreadable = IntCounterVec::new(
+            Opts::new(
+                "phasegate_unreadable_objects_total",
+                "Objects seen that do not fit their kind; each is left out until it does, the log names it.",
+            ),
+            &["kind"],
+        )?;
         let leading = IntGauge::new("phasegate_leader", "1 on the replica that leads, else 0.")?;
         let registry = Registry::new();
         registry.register(Box::new(reconciliations.clone()))?;
         registry.register(Box::new(errors.clone()))?;
+        registry.register(Box::new(unreadable.clone()))?;
         registry.register(Box::new(leading.clone()))?;
         registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
-        Ok(Self { registry, reconciliations, errors, leading })
+        Ok(Self { registry, reconciliations, errors, unreadable, leading })
     }
 
     /// One reconciliation took this long.
@@ -51,6 +61,11 @@ impl Metrics {
     /// One reconciliation ended in an error.
     pub fn failed(&self, kind: &str) {
         self.errors.with_label_values(&[kind]).inc();
+    }
+
+    /// An object does not fit its kind.
+    pub fn unreadable(&self, kind: &str) {
+        self.unreadable.with_label_values(&[kind]).inc();
     }
 
     /// Whether this replica leads.

@@ -38,6 +38,16 @@ pub enum Error {
         /// Its name.
         name: String,
     },
+    /// An object that is needed does not fit its kind: it was written around the schema, or by another version.
+    #[error("{kind} {name} exists but does not fit its kind: {why}; mend or delete it")]
+    Unreadable {
+        /// Kind of the object.
+        kind: String,
+        /// Its name.
+        name: String,
+        /// What does not fit.
+        why: String,
+    },
     /// The reconciliation was given up.
     #[error("the reconciliation took too long")]
     TooLong,

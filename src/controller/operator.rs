@@ -80,13 +80,14 @@ pub async fn run(config: OperatorConfig) -> Result<(), OperatorError> {
     let client = client().await?;
     let git = GitClient::new(&config.git_url, &config.git_token_file, GIT_TIMEOUT)?;
     let queues = Arc::new(Queues::default());
-    let (stores, watches) = start(&client, queues.clone());
+    let metrics = Metrics::new()?;
+    let (stores, watches) = start(&client, queues.clone(), &metrics);
     let reporter = Reporter { controller: FIELD_MANAGER.to_owned(), instance: Some(config.pod_name.clone()) };
     let context = Arc::new(Context {
         recorder: Recorder::new(client.clone(), reporter),
         own_writes: OwnWrites::default(),
         trust: Trust::default(),
-        metrics: Metrics::new()?,
+        metrics,
         client,
         stores,
         git,

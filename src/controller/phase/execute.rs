@@ -19,7 +19,7 @@ use crate::{
     controller::{Error, context::Context},
     git::ops::{
         ArchiveRefs, ClaimReleaseAnswer, Commit, CommitAnswer, CommitId, IntegrateAnswer, IntegrateBaseAnswer,
-        MergeToBaseAnswer, Operation,
+        MergeToBaseAnswer, Operation, PhaseKey,
     },
     machine::phase::{Action, Answer, check_task_name},
 };
@@ -50,7 +50,7 @@ async fn claim(o: &Observed, context: &Context) -> Result<Answer, Error> {
     let operation = build::claim(o)?;
     let mut answer = call(o, context, &operation).await?;
     if let ClaimReleaseAnswer::NumberTaken { by: Some(holder) } = &answer
-        && is_gone(context, &holder.namespace, &holder.uid)
+        && is_gone(context, holder).await?
     {
         // Its owner is gone: what it left is archived, never built upon.
         let archive = ArchiveRefs { owner_uid: holder.uid.clone(), refs: build::line(&o.phase.spec).owned()? };
@@ -73,9 +73,11 @@ async fn claim(o: &Observed, context: &Context) -> Result<Answer, Error> {
     })
 }
 
-fn is_gone(context: &Context, namespace: &str, uid: &str) -> bool {
-    let alive = |phase: &Phase| phase.namespace().as_deref() == Some(namespace) && phase.uid().as_deref() == Some(uid);
-    context.stores.phases.find(alive).is_none()
+/// Whether the phase that holds a claim is gone. Asked of the API server: the cache leaves out what it cannot read.
+async fn is_gone(context: &Context, holder: &PhaseKey) -> Result<bool, Error> {
+    let api: Api<Phase> = Api::namespaced(context.client.clone(), &holder.namespace);
+    let there = api.get_metadata_opt(&holder.name).await?;
+    Ok(there.is_none_or(|there| there.metadata.uid.as_deref() != Some(&holder.uid)))
 }
 
 fn task_status<'a>(o: &'a Observed, name: &str) -> Option<&'a PhaseTaskStatus> {
@@ -139,7 +141,8 @@ where
     match api.create(&PostParams::default(), object).await {
         Ok(_) => Ok(Answer::Done),
         Err(kube::Error::Api(refusal)) if refusal.code == 409 && refusal.reason == "AlreadyExists" => {
-            let there = api.get(&object.name_any()).await?;
+            // Not in the cache, but there: the cache is behind, or leaves out what it cannot read.
+            let there = api.get(&object.name_any()).await.map_err(|error| unreadable::<K>(error, object))?;
             let uid = phase.uid().unwrap_or_default();
             if there.owner_references().iter().any(|owner| owner.uid == uid) {
                 return Ok(Answer::Done);
@@ -149,6 +152,13 @@ where
         }
         Err(error) => Err(error.into()),
     }
+}
+
+fn unreadable<K: Resource<DynamicType = ()>>(error: kube::Error, object: &K) -> Error {
+    if let kube::Error::SerdeError(why) = &error {
+        return Error::Unreadable { kind: K::kind(&()).into_owned(), name: object.name_any(), why: why.to_string() };
+    }
+    error.into()
 }
 
 async fn integrate(o: &Observed, name: &str, context: &Context) -> Result<Answer, Error> {
@@ -236,4 +246,127 @@ async fn stop_tasks(o: &Observed, context: &Context) -> Result<Answer, Error> {
 
 fn is_ended(task: &AgentTask) -> bool {
     task.status.as_ref().is_some_and(|status| matches!(status.state, TaskState::Succeeded | TaskState::Failed))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::Arc, time::Duration};
+
+    use http::{Method, Request, Response};
+    use kube::{
+        Client,
+        client::Body,
+        runtime::{
+            events::{Recorder, Reporter},
+            reflector::store,
+        },
+    };
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::{
+        controller::{
+            config::OperatorConfig,
+            context::{OwnWrites, Stores},
+            decisions::Trust,
+            metrics::Metrics,
+        },
+        git::client::GitClient,
+    };
+
+    #[derive(clap::Parser)]
+    struct Defaults {
+        #[command(flatten)]
+        config: OperatorConfig,
+    }
+
+    /// An operator whose caches are empty and whose API server holds one object.
+    fn operator(there: Value) -> Context {
+        let (service, mut handle) = tower_test::mock::pair::<Request<Body>, Response<Body>>();
+        tokio::spawn(async move {
+            while let Some((request, send)) = handle.next_request().await {
+                let name = there["metadata"]["name"].as_str().unwrap();
+                let (code, body) = match *request.method() {
+                    Method::POST => (409, failure(409, "AlreadyExists")),
+                    _ if request.uri().path().ends_with(&format!("/{name}")) => (200, there.clone()),
+                    _ => (404, failure(404, "NotFound")),
+                };
+                let body = Body::from(serde_json::to_vec(&body).unwrap());
+                send.send_response(Response::builder().status(code).body(body).unwrap());
+            }
+        });
+        let client = Client::new(service, "default");
+        let Defaults { config } = clap::Parser::parse_from(["operator"]);
+        Context {
+            client: client.clone(),
+            stores: Stores {
+                repositories: store().0,
+                phases: store().0,
+                tasks: store().0,
+                reviews: store().0,
+                decisions: store().0,
+                jobs: store().0,
+                pods: store().0,
+                pod_templates: store().0,
+            },
+            config,
+            recorder: Recorder::new(client, Reporter { controller: "phasegate".into(), instance: None }),
+            own_writes: OwnWrites::default(),
+            git: GitClient::new("http://127.0.0.1:1", "/nowhere", Duration::from_secs(1)).unwrap(),
+            trust: Trust::default(),
+            metrics: Metrics::new().unwrap(),
+        }
+    }
+
+    fn failure(code: u16, reason: &str) -> Value {
+        json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": reason, "code": code, "message": reason})
+    }
+
+    fn phase(uid: &str) -> Arc<Phase> {
+        let phase = json!({
+            "apiVersion": "phasegate.dev/v1alpha1", "kind": "Phase", "metadata": {"name": "p", "namespace": "n", "uid": uid},
+            "spec": {"repositoryRef": {"name": "r"}, "number": 1, "version": "1", "tasks": [{"name": "t", "description": "d"}]},
+        });
+        Arc::new(serde_json::from_value(phase).unwrap())
+    }
+
+    fn task(role: &str) -> Value {
+        json!({
+            "apiVersion": "phasegate.dev/v1alpha1", "kind": "AgentTask",
+            "metadata": {"name": "p-t-1-1", "namespace": "n", "uid": "t", "ownerReferences": [
+                {"apiVersion": "phasegate.dev/v1alpha1", "kind": "Phase", "name": "p", "uid": "phase", "controller": true}
+            ]},
+            "spec": {"role": role, "repository": "r", "task": "t", "pod": {"image": "i"}, "timeout": "1h", "maxRuns": 1},
+        })
+    }
+
+    #[tokio::test]
+    async fn a_task_that_is_there_is_made_once_whether_the_cache_has_it_or_not() {
+        let made: AgentTask = serde_json::from_value(task("Developer")).unwrap();
+        let answer = create(&operator(task("Developer")), &phase("phase"), &made).await.unwrap();
+        assert_eq!(answer, Answer::Done);
+        let error = create(&operator(task("Developer")), &phase("another"), &made).await.unwrap_err().to_string();
+        assert_eq!(error, "AgentTask p-t-1-1 belongs to an object that was deleted; waiting until it is gone");
+    }
+
+    #[tokio::test]
+    async fn a_task_that_cannot_be_read_is_waited_for_by_its_name() {
+        let made: AgentTask = serde_json::from_value(task("Developer")).unwrap();
+        let error = create(&operator(task("Pilot")), &phase("phase"), &made).await.unwrap_err().to_string();
+        assert!(error.starts_with("AgentTask p-t-1-1 exists but does not fit its kind: "), "{error}");
+        assert!(error.contains("Pilot") && error.ends_with("; mend or delete it"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_phase_that_the_cache_does_not_have_is_gone_only_if_the_api_server_says_so() {
+        let there = json!({
+            "apiVersion": "meta.k8s.io/v1", "kind": "PartialObjectMetadata",
+            "metadata": {"name": "p", "namespace": "n", "uid": "phase"},
+        });
+        let context = operator(there);
+        let holder = |name: &str, uid: &str| PhaseKey { uid: uid.into(), namespace: "n".into(), name: name.into() };
+        assert!(!is_gone(&context, &holder("p", "phase")).await.unwrap());
+        assert!(is_gone(&context, &holder("p", "an earlier one")).await.unwrap());
+        assert!(is_gone(&context, &holder("q", "phase")).await.unwrap());
+    }
 }
