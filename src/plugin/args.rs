@@ -62,11 +62,11 @@ pub(crate) enum Command {
         #[command(flatten)]
         wait: Wait,
     },
-    /// Grant further attempts to a phase that is escalated.
+    /// Let an escalated phase go on: with further attempts, or, where work merely stopped, with the same step again.
     Retry {
         /// Name of the phase.
         phase: String,
-        /// Attempts to grant, 1 to 10.
+        /// Attempts to grant if the last one was refused, 1 to 10.
         #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(i32).range(1..=10))]
         attempts: i32,
         /// Full id of a commit that a person pushed and that is to be gated instead of new work.

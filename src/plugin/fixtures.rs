@@ -119,6 +119,19 @@ pub(crate) fn escalated() -> Value {
     })
 }
 
+/// A task has no run left.
+pub(crate) fn task_failed() -> Value {
+    let message = "task broker has no run left (AgentError): run 4 of 4: it ended with exit code 1: no key; Retry hands it out again";
+    json!({
+        "observedGeneration": 1,
+        "state": "Escalated",
+        "attempt": 1,
+        "summary": { "attempt": "1/3", "tasks": "0/1", "waitingFor": "you: TaskFailed" },
+        "escalation": { "reason": "TaskFailed", "from": "Developing", "message": message },
+        "tasks": [{ "name": "broker", "state": "Failed", "dispatch": 1, "message": message }],
+    })
+}
+
 /// Not started, for two reasons.
 pub(crate) fn blocked() -> Value {
     json!({

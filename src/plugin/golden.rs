@@ -10,7 +10,7 @@ use super::{
     decide::{Wish, decide, took_effect},
     fixtures::{
         awaiting, bare, blocked, developing, escalated, mended, passed, phase, queued, refused, reviewing, sent_back,
-        suspended, unjudged,
+        suspended, task_failed, unjudged,
     },
     follow::{self, Results, Settled},
     next, report, table,
@@ -53,6 +53,33 @@ fn why_names_the_command_that_a_waiting_phase_waits_for() {
 #[test]
 fn why_says_what_helps_against_an_escalation() {
     insta::assert_snapshot!("why_escalated", why::why(&phase(1, &escalated()), None, &look()));
+}
+
+#[test]
+fn why_says_of_a_failed_task_that_a_retry_hands_it_out_again() {
+    insta::assert_snapshot!("why_task_failed", why::why(&phase(1, &task_failed()), None, &look()));
+}
+
+#[test]
+fn why_says_what_a_retry_leads_to() {
+    let mut text = String::new();
+    for (reason, from) in [
+        ("TagTaken", "Preparing"),
+        ("TaskFailed", "Developing"),
+        ("PhaseTimeout", "Developing"),
+        ("Inconclusive", "Reviewing"),
+        ("AttemptsExhausted", "Reviewing"),
+        ("NoProgress", "Reviewing"),
+        ("PhaseTimeout", "Backoff"),
+        ("AttemptsExhausted", "AwaitingApproval"),
+        ("TagTaken", "Merging"),
+    ] {
+        let mut status = escalated();
+        status["escalation"] = json!({ "reason": reason, "from": from, "message": "why" });
+        let (_, what) = next::commands(&phase(1, &status), None, &look()).remove(0);
+        let _ = writeln!(text, "{reason} in {from}: {what}");
+    }
+    insta::assert_snapshot!("retry_leads", text);
 }
 
 #[test]

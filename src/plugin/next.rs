@@ -6,9 +6,12 @@ use super::{
     reading::{self, Suspended},
     text::Look,
 };
-use crate::api::{
-    Phase, ReviewResult,
-    phase::{EscalationReason, PhaseState},
+use crate::{
+    api::{
+        Phase, ReviewResult,
+        phase::{EscalationReason, PhaseState},
+    },
+    machine::phase::{RetryLeads, retry_leads},
 };
 
 /// Commands that move the phase on, the likeliest first, each with what it does.
@@ -26,7 +29,7 @@ pub(crate) fn commands(phase: &Phase, result: Option<&ReviewResult>, look: &Look
             one(format!("reject {name} --note 'what has to change'"), "send it back"),
         ],
         PhaseState::Escalated => vec![
-            one(format!("retry {name} --note 'what to do differently'"), "grant one more attempt"),
+            one(format!("retry {name} --note 'what to do differently'"), retried(phase)),
             one(format!("report {name}"), "read the last review"),
             one(format!("abort {name} --note 'why'"), "give it up"),
         ],
@@ -41,6 +44,19 @@ pub(crate) fn commands(phase: &Phase, result: Option<&ReviewResult>, look: &Look
             Suspended::BySpec => Vec::new(),
             Suspended::No | Suspended::ByDecision => vec![one(format!("watch {name}"), "see what happens")],
         },
+    }
+}
+
+/// What a Retry does to this phase.
+fn retried(phase: &Phase) -> &'static str {
+    let escalation = phase.status.as_ref().and_then(|status| status.escalation.as_ref());
+    let leads = escalation.map_or(RetryLeads::ToAnAttempt, |stop| retry_leads(stop.reason, stop.from));
+    match leads {
+        RetryLeads::ToTheClaim => "try to start again",
+        RetryLeads::ToTheTasks => "hand out again what failed; no attempt is spent",
+        RetryLeads::ToTheReview => "review the same work again; no attempt is spent",
+        RetryLeads::ToTheMerge => "try the merge again",
+        RetryLeads::ToAnAttempt => "start one more attempt",
     }
 }
 

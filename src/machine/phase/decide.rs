@@ -121,9 +121,15 @@ fn failure(task: &TaskFact) -> Option<Outcome> {
         Policy::SpendRun if idle_rework => EscalationReason::NoProgress,
         Policy::Pause | Policy::SpendRun | Policy::Redispatch | Policy::SpendAttempt => EscalationReason::TaskFailed,
     };
-    let message = format!("task {} has no run left ({class:?}): {message}; Retry hands it out again", task.name);
+    let message = no_run_left(&task.name, *class, message);
     let failed = Change::TaskFailed { task: task.name.clone(), why: message.clone() };
     Some(record(vec![failed, Change::Escalate { reason, message }]))
+}
+
+/// The task's own message begins with its class; it is said once.
+fn no_run_left(task: &str, class: FailureClass, message: &str) -> String {
+    let why = message.strip_prefix(&format!("{class:?}: ")).unwrap_or(message);
+    format!("task {task} has no run left ({class:?}): {why}; Retry hands it out again")
 }
 
 fn reviewing(s: &Snapshot) -> Outcome {

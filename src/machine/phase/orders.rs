@@ -133,33 +133,59 @@ fn is_of_judgement(reason: EscalationReason) -> bool {
     }
 }
 
+/// Where a Retry without a commit leads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RetryLeads {
+    /// The claim is tried again.
+    ToTheClaim,
+    /// What failed is handed out again. No attempt is spent.
+    ToTheTasks,
+    /// The same work is reviewed again. No attempt is spent.
+    ToTheReview,
+    /// The merge is tried again.
+    ToTheMerge,
+    /// One more attempt begins, granted if none is left.
+    ToAnAttempt,
+}
+
 /// Where a Retry leads depends on where the phase stood, and for a review on what was wrong with it.
-/// Work that is submitted or still going on is kept.
+pub const fn retry_leads(reason: EscalationReason, from: PhaseState) -> RetryLeads {
+    match from {
+        PhaseState::Pending | PhaseState::Preparing => RetryLeads::ToTheClaim,
+        PhaseState::Developing => RetryLeads::ToTheTasks,
+        PhaseState::Merging => RetryLeads::ToTheMerge,
+        PhaseState::Reviewing if only_review_failed(reason) => RetryLeads::ToTheReview,
+        PhaseState::Reviewing
+        | PhaseState::Backoff
+        | PhaseState::AwaitingApproval
+        | PhaseState::Passed
+        | PhaseState::Escalated
+        | PhaseState::Failed => RetryLeads::ToAnAttempt,
+    }
+}
+
+/// Work that is submitted or still going on is kept. A person's commit takes an attempt, unless it stands for a task.
 fn retry(s: &Snapshot, order: &Order, attempts: u32) -> Outcome {
     let (reason, from) = s.escalation.unwrap_or((EscalationReason::AttemptsExhausted, PhaseState::Reviewing));
     let mut changes = vec![Change::RestartClock];
     if !order.note.is_empty() {
         changes.push(Change::Note(order.note.clone()));
     }
-    changes.extend(match from {
+    changes.extend(match (retry_leads(reason, from), &order.commit) {
         // There is no release branch yet that a commit could go to.
-        PhaseState::Pending | PhaseState::Preparing => vec![Change::Enter(PhaseState::Preparing)],
-        PhaseState::Developing => develop_on(s, order.commit.as_ref()),
-        PhaseState::Merging if order.commit.is_none() => vec![Change::Enter(PhaseState::Merging)],
-        PhaseState::Reviewing if order.commit.is_none() && only_review_failed(reason) => review_again().changes,
-        PhaseState::Reviewing
-        | PhaseState::Backoff
-        | PhaseState::AwaitingApproval
-        | PhaseState::Merging
-        | PhaseState::Passed
-        | PhaseState::Escalated
-        | PhaseState::Failed => further_attempt(s, order, attempts),
+        (RetryLeads::ToTheClaim, _) => vec![Change::Enter(PhaseState::Preparing)],
+        (RetryLeads::ToTheTasks, commit) => develop_on(s, commit.as_ref()),
+        (RetryLeads::ToTheMerge, None) => vec![Change::Enter(PhaseState::Merging)],
+        (RetryLeads::ToTheReview, None) => review_again().changes,
+        (RetryLeads::ToTheMerge | RetryLeads::ToTheReview, Some(_)) | (RetryLeads::ToAnAttempt, _) => {
+            further_attempt(s, order, attempts)
+        }
     });
     record(changes)
 }
 
 /// Whether the review could not be done, rather than the code was found wanting.
-fn only_review_failed(reason: EscalationReason) -> bool {
+const fn only_review_failed(reason: EscalationReason) -> bool {
     match reason {
         EscalationReason::Inconclusive
         | EscalationReason::PhaseTimeout

@@ -193,3 +193,14 @@ fn an_idle_rework_is_no_progress_and_not_a_failed_task() {
     bench.step(&[]);
     assert_eq!(bench.reason(), Some(EscalationReason::NoProgress));
 }
+
+#[test]
+fn an_escalation_names_the_class_of_a_failed_task_once() {
+    let message = "AgentError: run 4 of 4: it ended with exit code 1: no key".to_owned();
+    let mut bench = Bench::working().see("p.a.1.1", Work::Failed { class: FailureClass::AgentError, message });
+    bench.step(&[]);
+    let words =
+        "task a has no run left (AgentError): run 4 of 4: it ended with exit code 1: no key; Retry hands it out again";
+    assert_eq!(bench.status.escalation.as_ref().unwrap().message, words);
+    assert_eq!(bench.task("a").message, words);
+}
