@@ -4,6 +4,7 @@ mod build;
 mod events;
 mod execute;
 mod observe;
+mod orders;
 
 use std::{sync::Arc, time::Duration};
 

@@ -8,12 +8,12 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use kube::{Resource, ResourceExt, runtime::reflector::ObjectRef};
 
+use super::orders::{decisions, orders, suspended_by_person};
 use crate::{
     api::{
-        AgentTask, Decision, Phase, PhaseStatus, Repository, ReviewResult,
+        AgentTask, Phase, PhaseStatus, Repository, ReviewResult,
         agent_task::{AgentPod, FindingAnswer, TaskState},
         common::{Backoff, Duration},
-        decision::DecisionType,
         phase::{
             Blocked, BlockedReason, CategoryRecord, Judge, JudgementRecord, PhaseState, PhaseTaskState,
             PhaseTaskStatus, Waiver,
@@ -23,8 +23,8 @@ use crate::{
     controller::context::Context,
     machine::{
         phase::{
-            CheckFact, CheckWork, Judgement, MAX_USED, Order, OrderKind, REWORK, ReviewFact, Snapshot, Stamp, TaskFact,
-            Waived, Work, check_task_name, planned,
+            CheckFact, CheckWork, Judgement, REWORK, ReviewFact, Snapshot, Stamp, TaskFact, Work, check_task_name,
+            planned,
         },
         preflight::{Ground, Neighbour, RepositoryFact, preflight},
     },
@@ -146,7 +146,7 @@ pub(super) fn observe(phase: Arc<Phase>, context: &Context, decisions_trusted: b
     Observed { phase, status, repository, gate, profile, limits, base, snapshot, stamp, last_review, answers }
 }
 
-fn unsigned(number: i32) -> u32 {
+pub(super) fn unsigned(number: i32) -> u32 {
     u32::try_from(number).unwrap_or(0)
 }
 
@@ -277,61 +277,6 @@ fn timed_out(phase: &Phase, status: &PhaseStatus, suspended: bool, now: Timestam
 /// A duration of the API as one of the clock.
 pub(super) fn span(duration: Duration) -> jiff::SignedDuration {
     jiff::SignedDuration::from_secs(i64::from(duration.as_secs()))
-}
-
-fn decisions(phase: &Phase, context: &Context) -> Vec<Arc<Decision>> {
-    let mut mine = context.stores.decisions.state_filter(|decision| super::speaks_of(decision, phase));
-    mine.sort_by_key(|decision| (decision.creation_timestamp(), decision.name_any()));
-    mine
-}
-
-/// The newest of Suspend and Resume holds. While Decisions cannot be believed, only those that were acted on count.
-fn suspended_by_person(decisions: &[Arc<Decision>], trusted: bool, status: &PhaseStatus) -> bool {
-    let pauses = |decision: &&Arc<Decision>| {
-        let believed = trusted || status.used_decisions.contains(&decision.uid().unwrap_or_default());
-        believed && matches!(decision.spec.kind, DecisionType::Suspend | DecisionType::Resume)
-    };
-    decisions.iter().rfind(pauses).is_some_and(|newest| newest.spec.kind == DecisionType::Suspend)
-}
-
-fn orders(decisions: &[Arc<Decision>], status: &PhaseStatus) -> Vec<Order> {
-    let used = |decision: &Arc<Decision>| status.used_decisions.contains(&decision.uid().unwrap_or_default());
-    // Older than all that are remembered: it was acted on, and forgotten since.
-    let full = status.used_decisions.len() >= MAX_USED;
-    let from = if full { decisions.iter().position(used).unwrap_or(decisions.len()) } else { 0 };
-    decisions.iter().skip(from).filter(|decision| !used(decision)).map(|decision| order(decision)).collect()
-}
-
-fn order(decision: &Decision) -> Order {
-    let spec = &decision.spec;
-    let kind = match spec.kind {
-        DecisionType::Approve => {
-            OrderKind::Approve(spec.answers.iter().map(|answer| (answer.criterion.clone(), answer.met)).collect())
-        }
-        DecisionType::Reject => OrderKind::Reject,
-        DecisionType::Retry => OrderKind::Retry(unsigned(spec.attempts.unwrap_or(1)).max(1)),
-        DecisionType::Abort => OrderKind::Abort,
-        DecisionType::Waive => OrderKind::Waive(Waived {
-            findings: spec.findings.clone(),
-            criteria: spec.criteria.clone(),
-            reason: spec.reason.clone(),
-            until: spec.until.as_ref().map(|until| until.0.as_second()),
-        }),
-        DecisionType::Suspend | DecisionType::Resume => OrderKind::Pause,
-        DecisionType::Rerun | DecisionType::Rollback | DecisionType::Answer => OrderKind::Unsupported,
-    };
-    let answers = spec.answers.iter().filter(|answer| !answer.note.is_empty());
-    let notes = answers.map(|answer| format!("{}: {}", answer.criterion, answer.note));
-    let note =
-        std::iter::once(spec.note.clone()).filter(|note| !note.is_empty()).chain(notes).collect::<Vec<_>>().join("; ");
-    Order {
-        uid: decision.uid().unwrap_or_default(),
-        kind,
-        attempt: unsigned(spec.attempt),
-        commit: spec.commit.clone(),
-        user: spec.user.clone(),
-        note,
-    }
 }
 
 /// The AgentTask of this name, if this very phase made it.
