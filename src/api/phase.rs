@@ -283,6 +283,8 @@ pub enum BlockedReason {
     NumberTaken,
     /// A category has no weight and is none of the seed's.
     WeightMissing,
+    /// More Decisions speak of the phase than can be remembered as used.
+    TooManyDecisions,
     /// The API server or the git service did not do what was asked; it is tried again.
     OperationFailed,
 }

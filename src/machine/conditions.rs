@@ -106,6 +106,7 @@ fn needs_person(reason: BlockedReason) -> bool {
         | BlockedReason::NoEvidencePossible
         | BlockedReason::WeakensGate
         | BlockedReason::NumberTaken
-        | BlockedReason::WeightMissing => true,
+        | BlockedReason::WeightMissing
+        | BlockedReason::TooManyDecisions => true,
     }
 }

@@ -317,6 +317,7 @@ const fn needs_person(reason: BlockedReason) -> bool {
         | BlockedReason::NoEvidencePossible
         | BlockedReason::WeakensGate
         | BlockedReason::NumberTaken
-        | BlockedReason::WeightMissing => true,
+        | BlockedReason::WeightMissing
+        | BlockedReason::TooManyDecisions => true,
     }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use kube::{Resource, ResourceExt, runtime::reflector::ObjectRef};
 
-use super::orders::{decisions, orders, suspended_by_person};
+use super::orders::{decisions, orders, suspended_by_person, too_many};
 use crate::{
     api::{
         AgentTask, Phase, PhaseStatus, Repository, ReviewResult,
@@ -94,7 +94,8 @@ pub(super) fn observe(phase: Arc<Phase>, context: &Context, decisions_trusted: b
         suspended,
     };
     let claim_refused = claim_refused(&phase, &status, &neighbours);
-    let blocked = blocked(&phase, &status, &neighbours, &ground, claim_refused);
+    let mut blocked = blocked(&phase, &status, &neighbours, &ground, claim_refused);
+    blocked.extend(too_many(&mine, &status).filter(|_| !is_over(status.state)));
     let last_review = last_review(&phase, &status, context);
     let answers = answers(&phase, &status, context);
     let gate_hash = gate.as_ref().map(|gate| gate.hash.clone()).unwrap_or_default();
@@ -197,6 +198,11 @@ fn blocked(
     }
 }
 
+/// Whether nothing that a person decides changes anything any more.
+fn is_over(state: PhaseState) -> bool {
+    matches!(state, PhaseState::Passed | PhaseState::Failed)
+}
+
 /// Whether a reason also stops a phase that has started. A dependency that once passed does not count again.
 fn stops_work(reason: BlockedReason) -> bool {
     match reason {
@@ -218,7 +224,8 @@ fn stops_work(reason: BlockedReason) -> bool {
         | BlockedReason::CriterionUnprovable
         | BlockedReason::NoEvidencePossible
         | BlockedReason::WeakensGate
-        | BlockedReason::WeightMissing => true,
+        | BlockedReason::WeightMissing
+        | BlockedReason::TooManyDecisions => true,
     }
 }
 

@@ -15,7 +15,7 @@ mod tests;
 pub use decide::decide;
 pub use orders::{RetryLeads, retry_leads};
 pub use plan::{REWORK, agent_task_name, base_check_task_name, check_task_name, planned};
-pub use project::{MAX_USED, Stamp, project};
+pub use project::{MAX_USED, Stamp, project, remember};
 pub use settle::settle;
 
 use crate::api::{

@@ -152,7 +152,7 @@ fn apply(status: &mut PhaseStatus, change: &Change, stamp: &Stamp) {
         Change::Grant(attempts) => {
             status.granted_attempts = status.granted_attempts.saturating_add(i32::try_from(*attempts).unwrap_or(0));
         }
-        Change::Used { uid, remark: _ } => used(status, uid, stamp),
+        Change::Used { uid, remark: _ } => remember(status, uid, &stamp.decisions),
         Change::Blocked(reasons) => status.blocked_by.extend(reasons.iter().cloned()),
         // The first reason is the one to mend; what came after it in the same step changes nothing.
         Change::Escalate { .. } if status.state == PhaseState::Escalated => {}
@@ -222,17 +222,16 @@ fn waived(status: &mut PhaseStatus, uid: &str, user: &str, what: &Waived) {
     status.waivers.drain(..surplus);
 }
 
-/// Remembers a Decision as used. Room is made by those that are gone, for they cannot come again.
-fn used(status: &mut PhaseStatus, uid: &str, stamp: &Stamp) {
+/// Remembers a Decision as used. Room is made by those that are gone, for they cannot come again; without any nobody
+/// is obeyed, and this is not called.
+pub fn remember(status: &mut PhaseStatus, uid: &str, exist: &[String]) {
     if status.used_decisions.iter().any(|known| known == uid) {
         return;
     }
     if status.used_decisions.len() >= MAX_USED {
-        status.used_decisions.retain(|known| stamp.decisions.contains(known));
+        status.used_decisions.retain(|known| exist.contains(known));
     }
     status.used_decisions.push(uid.to_owned());
-    let surplus = status.used_decisions.len().saturating_sub(MAX_USED);
-    status.used_decisions.drain(..surplus);
 }
 
 fn backoff_end(status: &PhaseStatus, stamp: &Stamp) -> Timestamp {
@@ -277,10 +276,21 @@ fn with_task(status: &mut PhaseStatus, name: &str, change: impl FnOnce(&mut Phas
     }
 }
 
-/// What stands against going on, as much of it as the API holds. Where nothing goes on, nothing stands against it.
+/// What stands against going on, as much of it as the API holds. Where nothing goes on, nothing stands against it; a
+/// person who is waited for has to know why nobody is obeyed.
 fn bound_blocked(status: &mut PhaseStatus) {
-    if matches!(status.state, PhaseState::Passed | PhaseState::Failed | PhaseState::Escalated) {
-        status.blocked_by.clear();
+    match status.state {
+        PhaseState::Passed | PhaseState::Failed => status.blocked_by.clear(),
+        PhaseState::Escalated => {
+            status.blocked_by.retain(|blocked| blocked.reason == BlockedReason::TooManyDecisions);
+        }
+        PhaseState::Pending
+        | PhaseState::Preparing
+        | PhaseState::Developing
+        | PhaseState::Reviewing
+        | PhaseState::Backoff
+        | PhaseState::AwaitingApproval
+        | PhaseState::Merging => {}
     }
     status.blocked_by.truncate(MAX_BLOCKED);
     for blocked in &mut status.blocked_by {
