@@ -8,7 +8,7 @@ mod orders;
 
 use std::{sync::Arc, time::Duration};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use kube::{ResourceExt, runtime::controller::Action};
 use tracing::{Instrument, info, info_span};
 
@@ -26,6 +26,10 @@ use crate::{
     machine::phase::{Change, decide, project, settle},
 };
 use observe::{Observed, observe};
+
+/// How long after it was given up a phase may be merged by an operator that has lost its Lease: no request of one lives
+/// longer.
+const LATE_MERGE: SignedDuration = SignedDuration::from_mins(5);
 
 /// Brings one phase a step further.
 ///
@@ -106,7 +110,10 @@ fn wake(status: &PhaseStatus, observed: &Observed) -> Action {
     let backoff = status.backoff_until.as_ref().filter(|_| goes_on).map(|until| until.0);
     let started = status.started_at.as_ref().filter(|_| runs(status.state) && status.suspended_at.is_none());
     let timeout = started.and_then(|started| Some(started.0 + observe::span(observed.phase.spec.timeout?)));
-    match [backoff, timeout].into_iter().flatten().min() {
+    let given_up = status.state == PhaseState::Failed && observe::passed_once(status);
+    let late =
+        status.state_since.as_ref().filter(|_| given_up).map(|since| since.0 + LATE_MERGE).filter(|at| *at > now);
+    match [backoff, timeout, late].into_iter().flatten().min() {
         Some(at) => {
             let wait = at.duration_since(now).as_secs().max(0);
             Action::requeue(Duration::from_secs(u64::try_from(wait).unwrap_or(0) + 1))

@@ -124,6 +124,7 @@ pub(super) fn observe(phase: Arc<Phase>, context: &Context, decisions_trusted: b
         person_criteria: person_criteria.clone(),
         approved: approved(&status),
         escalation: status.escalation.as_ref().map(|escalation| (escalation.reason, escalation.from)),
+        passed_once: passed_once(&status),
     };
     let stamp = Stamp {
         now: Timestamp::from_second(now.as_second()).unwrap_or(now),
@@ -458,6 +459,11 @@ fn disputed(findings: &[JudgedFinding]) -> Option<String> {
 fn last_review(phase: &Phase, status: &PhaseStatus, context: &Context) -> Option<Arc<ReviewResult>> {
     let record = status.history.last()?;
     result_of(phase, &record.result, context)
+}
+
+/// Whether a judgement ever let the phase merge.
+pub(super) fn passed_once(status: &PhaseStatus) -> bool {
+    status.history.iter().any(|judged| judged.verdict == Verdict::Pass)
 }
 
 /// Criteria that a person has to answer: those that are a person's by the spec, and those that the reviewers could not

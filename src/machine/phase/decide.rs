@@ -24,7 +24,9 @@ pub fn decide(s: &Snapshot) -> Outcome {
         return time_out(s);
     }
     if ends_strays(s) {
-        return act(vec![Action::StopTasks]);
+        // A merge that was under way when it was given up may be done by now: what git says stands.
+        let asks = s.state == PhaseState::Failed && s.passed_once;
+        return act(std::iter::once(Action::StopTasks).chain(asks.then_some(Action::Claim)).collect());
     }
     if s.blocked || s.suspended {
         return Outcome::default();

@@ -68,6 +68,8 @@ pub struct Snapshot {
     pub approved: bool,
     /// Why and from which state it was escalated.
     pub escalation: Option<(EscalationReason, PhaseState)>,
+    /// Whether a judgement ever let it merge: an operator that has lost its Lease may do so late.
+    pub passed_once: bool,
 }
 
 /// A Decision of a person, as the machine sees it.
@@ -224,8 +226,8 @@ pub enum Judgement {
 /// One thing to do in the world. Every one can be repeated without doing it twice.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Action {
-    /// Claim the number and start the release branch; before a merge is given up, ask whether it
-    /// happened already.
+    /// Claim the number and start the release branch; before a merge is given up, and after, ask
+    /// whether it happened.
     Claim,
     /// Make the AgentTask of this task of the current attempt.
     EnsureTask(String),

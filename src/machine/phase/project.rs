@@ -69,8 +69,7 @@ pub fn project(before: &PhaseStatus, changes: &[Change], stamp: &Stamp) -> Phase
     status.blocked_by.clone_from(&stamp.blocked);
     status.tasks = planned(&status, &stamp.tasks);
     for change in changes {
-        let is_over = matches!(status.state, PhaseState::Passed | PhaseState::Failed);
-        if !is_over || matches!(change, Change::Used { .. }) {
+        if is_possible(status.state, change) {
             apply(&mut status, change, stamp);
         }
     }
@@ -83,6 +82,23 @@ pub fn project(before: &PhaseStatus, changes: &[Change], stamp: &Stamp) -> Phase
     status.summary.waiting_for = summary::waiting_for(&status, stamp);
     status.conditions = conditions::of_phase(before, &status, stamp.now);
     status
+}
+
+/// An end is an end, but a phase that was given up and was merged all the same has passed.
+fn is_possible(state: PhaseState, change: &Change) -> bool {
+    let is_used = matches!(change, Change::Used { .. });
+    match state {
+        PhaseState::Passed => is_used,
+        PhaseState::Failed => is_used || matches!(change, Change::Merged { .. } | Change::Enter(PhaseState::Passed)),
+        PhaseState::Pending
+        | PhaseState::Preparing
+        | PhaseState::Developing
+        | PhaseState::Reviewing
+        | PhaseState::Backoff
+        | PhaseState::AwaitingApproval
+        | PhaseState::Merging
+        | PhaseState::Escalated => true,
+    }
 }
 
 fn limit(status: &PhaseStatus, stamp: &Stamp) -> i32 {

@@ -5,8 +5,10 @@ use crate::api::phase::{Blocked, BlockedReason, EscalationReason, PhaseState};
 
 /// The changes that follow from what an action came to.
 pub fn settle(s: &Snapshot, action: &Action, answer: Answer) -> Vec<Change> {
-    if s.state == PhaseState::Merging && *action == Action::Claim {
-        return is_it_merged(s, answer);
+    match (s.state, action) {
+        (PhaseState::Merging, Action::Claim) => return is_it_merged(s, answer),
+        (PhaseState::Failed, Action::Claim) => return is_it_merged_after_all(answer),
+        (_, _) => {}
     }
     match answer {
         Answer::Done => Vec::new(),
@@ -28,9 +30,7 @@ pub fn settle(s: &Snapshot, action: &Action, answer: Answer) -> Vec<Change> {
             Change::Release { head: head.clone(), base: Some(base.clone()) },
             Change::BeginReview { commit: head, tree, base },
         ],
-        Answer::Merged { commit, tag } => {
-            vec![Change::Merged { commit, tag, adopted: false }, Change::Enter(PhaseState::Passed)]
-        }
+        Answer::Merged { commit, tag } => merged(commit, tag),
         // Base or release branch are elsewhere: judged again as they are, no attempt spent.
         Answer::BaseMoved | Answer::NotReviewed(_) => review_again().changes,
         Answer::TagTaken(tag) => vec![tag_taken(&tag)],
@@ -42,13 +42,35 @@ pub fn settle(s: &Snapshot, action: &Action, answer: Answer) -> Vec<Change> {
 /// says decides: a merge that was done before a crash stands.
 fn is_it_merged(s: &Snapshot, answer: Answer) -> Vec<Change> {
     match (answer, s.orders.first()) {
-        (Answer::Adopted { commit, tag }, _) => {
-            vec![Change::Merged { commit, tag, adopted: false }, Change::Enter(PhaseState::Passed)]
-        }
+        (Answer::Adopted { commit, tag }, _) => merged(commit, tag),
         (_, Some(order)) if order.kind == OrderKind::Abort => give_up(order),
         (Answer::TagTaken(tag), _) => vec![tag_taken(&tag)],
         (_, _) => review_again().changes,
     }
+}
+
+/// The phase was given up. Its own tag and note on the base branch say that another operator had merged it: that
+/// cannot be taken back.
+fn is_it_merged_after_all(answer: Answer) -> Vec<Change> {
+    match answer {
+        Answer::Adopted { commit, tag } => merged(commit, tag),
+        Answer::Done
+        | Answer::Claimed { .. }
+        | Answer::NumberTaken(_)
+        | Answer::Integrated { .. }
+        | Answer::Conflict(_)
+        | Answer::Stale { .. }
+        | Answer::BaseIntegrated { .. }
+        | Answer::Merged { .. }
+        | Answer::BaseMoved
+        | Answer::TagTaken(_)
+        | Answer::CommitMissing(_)
+        | Answer::NotReviewed(_) => Vec::new(),
+    }
+}
+
+fn merged(commit: String, tag: String) -> Vec<Change> {
+    vec![Change::Merged { commit, tag, adopted: false }, Change::Enter(PhaseState::Passed)]
 }
 
 fn tag_taken(tag: &str) -> Change {

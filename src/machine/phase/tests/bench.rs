@@ -137,6 +137,7 @@ pub(super) fn snapshot(status: &PhaseStatus, world: &World) -> Snapshot {
             _ => false,
         },
         escalation: status.escalation.as_ref().map(|escalation| (escalation.reason, escalation.from)),
+        passed_once: status.history.iter().any(|judged| judged.verdict == Verdict::Pass),
     }
 }
 

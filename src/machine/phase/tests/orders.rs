@@ -2,7 +2,7 @@
 
 use rstest::rstest;
 
-use super::bench::{Bench, base_in, failed, integrate, is_in, row};
+use super::bench::{Bench, base_in, claimed, failed, integrate, is_in, row};
 use crate::{
     api::{
         agent_task::FailureClass,
@@ -73,7 +73,9 @@ fn an_approval_or_a_refusal(#[case] bench: Bench, #[case] told: &[&str], #[case]
 #[case::suspended(Bench::working().with(|w| w.suspended = true))]
 fn an_abort_ends_a_phase_wherever_it_is(#[case] bench: Bench) {
     let told = ["StopTasks", "Note()", "Enter(Failed)", "Used(given up by ada)"];
-    let bench = row(bench.order(OrderKind::Abort, None), &[], &told, PhaseState::Failed, &["StopTasks"]);
+    // Whether it was merged is asked of git, if that can be.
+    let next: &[&str] = if bench.snapshot().passed_once { &["StopTasks", "Claim"] } else { &["StopTasks"] };
+    let bench = row(bench.order(OrderKind::Abort, None), &[], &told, PhaseState::Failed, next);
     let ended = bench.clone().settled();
     assert_eq!(ended.status.state, PhaseState::Failed);
     // Nothing brings it back.
@@ -81,6 +83,36 @@ fn an_abort_ends_a_phase_wherever_it_is(#[case] bench: Bench) {
     again.step(&[]);
     again.step(&[]);
     assert_eq!((again.status.state, again.status.used_decisions.len()), (PhaseState::Failed, 3));
+}
+
+fn given_up_while_merging() -> Bench {
+    let mut bench = Bench::merging().order(OrderKind::Abort, None);
+    bench.step(&[(Action::Claim, claimed())]);
+    assert_eq!(bench.status.state, PhaseState::Failed);
+    bench
+}
+
+#[rstest]
+#[case::that_was_merged_all_the_same_has_passed(
+    Answer::Adopted { commit: "m1".into(), tag: "t".into() }, &["StopTasks", "Claim", "Merged(m1)", "Enter(Passed)"], PhaseState::Passed, &[]
+)]
+#[case::that_was_not_stays_failed(claimed(), &["StopTasks", "Claim"], PhaseState::Failed, &["StopTasks", "Claim"])]
+#[case::whose_tag_is_anothers_stays_failed(
+    Answer::TagTaken("t".into()), &["StopTasks", "Claim"], PhaseState::Failed, &["StopTasks", "Claim"]
+)]
+#[case::whose_number_is_anothers_stays_failed(
+    Answer::NumberTaken("x".into()), &["StopTasks", "Claim"], PhaseState::Failed, &["StopTasks", "Claim"]
+)]
+fn a_phase_that_was_given_up(
+    #[case] answer: Answer,
+    #[case] told: &[&str],
+    #[case] then: PhaseState,
+    #[case] next: &[&str],
+) {
+    let bench = row(given_up_while_merging(), &[(Action::Claim, answer)], told, then, next);
+    let merged = bench.status.merge.is_some();
+    assert_eq!(merged, then == PhaseState::Passed);
+    assert_eq!(bench.settled().status.state, then);
 }
 
 #[test]

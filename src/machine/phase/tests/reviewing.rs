@@ -280,7 +280,7 @@ fn was_not() -> Answers {
 )]
 #[case::an_abort_ends_it(
     Bench::merging().order(OrderKind::Abort, None), was_not(),
-    &["Claim", "Note()", "Enter(Failed)", "Used(given up by ada)"], PhaseState::Failed, &["StopTasks"]
+    &["Claim", "Note()", "Enter(Failed)", "Used(given up by ada)"], PhaseState::Failed, &["StopTasks", "Claim"]
 )]
 #[case::an_abort_comes_too_late_for_a_merge_that_was_done(
     Bench::merging().order(OrderKind::Abort, None), was_merged(), &["Claim", "Merged(m1)", "Enter(Passed)"], PhaseState::Passed, &[]

@@ -69,8 +69,9 @@ impl World {
         let after = flight.arrive(config);
         self.attempt_decreased |= after.status.attempt < self.outside.phase.status.attempt;
         let state = after.status.state;
-        if matches!(state, PhaseState::Passed | PhaseState::Failed) {
-            self.ended.get_or_insert(state);
+        let corrected = state == PhaseState::Passed && !self.outside.git.merged.is_empty();
+        if matches!(state, PhaseState::Passed | PhaseState::Failed) && (self.ended.is_none() || corrected) {
+            self.ended = Some(state);
         }
         if state == PhaseState::Escalated && self.outside.objects.timed_out {
             // A Retry starts the clock anew.
@@ -257,11 +258,7 @@ impl Model for Config {
                 rests || !world.is_quiet(config)
             }),
             Property::always("what was merged is recorded as merged", |config: &Self, world: &World| {
-                // Two operators at once can merge and give up in the same moment; one alone cannot.
-                config.replicas > 1
-                    || world.outside.git.merged.is_empty()
-                    || world.state() == PhaseState::Passed
-                    || !world.is_quiet(config)
+                world.outside.git.merged.is_empty() || world.state() == PhaseState::Passed || !world.is_quiet(config)
             }),
             Property::sometimes(PASSES, |_, world: &World| world.state() == PhaseState::Passed),
         ]
