@@ -62,9 +62,10 @@ pub(super) fn reviewers(
             name,
             pod: pods.get(&pod_template_ref.name).cloned(),
             template: pod_template_ref.name,
-            categories: match categories.is_empty() {
-                true => rubric.categories.iter().map(|category| category.name.clone()).collect(),
-                false => categories.into_iter().filter(counts).collect(),
+            categories: if categories.is_empty() {
+                rubric.categories.iter().map(|category| category.name.clone()).collect()
+            } else {
+                categories.into_iter().filter(counts).collect()
             },
             focus: focus.iter().chain(&own).cloned().collect(),
             shadow,
