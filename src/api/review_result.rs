@@ -179,10 +179,26 @@ pub struct ReviewerEvidence {
     /// Its review. None if it submitted none, or was not started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub review: Option<ReviewSubmission>,
+    /// Exact counts, by category, of findings that are charged and were left out of the list because all of them
+    /// together would be too heavy.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 100))]
+    pub left_out: Vec<CategoryCounts>,
     /// Why there is no review, in words.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     #[schemars(length(max = 1024))]
     pub message: String,
+}
+
+/// Findings of one category, by severity.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct CategoryCounts {
+    /// The category.
+    #[schemars(length(max = 128))]
+    pub category: String,
+    /// How many, by severity.
+    pub counts: SeverityCounts,
 }
 
 /// A success criterion, as it was when the commit was judged.
@@ -243,7 +259,12 @@ pub struct ReviewResultStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8))]
     pub reviewers: Vec<ReviewerScore>,
-    /// Open findings, the dearest first; at most 500.
+    /// Signs that the change weakens what judges it, those in the diff and those in the counts of tests; at most 200,
+    /// those that are not waived first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 200))]
+    pub gaming_signs: Vec<JudgedSign>,
+    /// Open findings, the dearest first, then those that cost nothing; at most 500.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 500))]
     pub findings: Vec<JudgedFinding>,
@@ -275,6 +296,7 @@ impl Default for ReviewResultStatus {
             counts: None,
             known: None,
             reviewers: Vec::new(),
+            gaming_signs: Vec::new(),
             findings: Vec::new(),
             resolved: Vec::new(),
             recommendations: Vec::new(),
@@ -346,10 +368,10 @@ pub struct VerdictReason {
 /// Kinds of reasons.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ReasonType {
-    /// A blocking check failed.
-    BlockingCheckFailed,
     /// The change weakens what judges it.
     Gamed,
+    /// A blocking check failed.
+    BlockingCheckFailed,
     /// A check never started.
     CheckNotStarted,
     /// A reviewer submitted no review.
@@ -420,6 +442,17 @@ pub enum Uncharged {
     Waived,
     /// Only a shadow reviewer reported it.
     Shadow,
+}
+
+/// A sign that the change weakens what judges it, and whether a person accepts it.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct JudgedSign {
+    /// A person accepts it: it refuses nothing.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub waived: bool,
+    /// The sign.
+    pub sign: GamingSign,
 }
 
 /// A finding with its place in the history of the phase.

@@ -10,6 +10,7 @@ pub mod evidence;
 pub mod findings;
 pub mod rubric;
 pub mod score;
+mod weight;
 
 pub use evidence::{
     MAX_REPORT_BYTES,
@@ -19,6 +20,7 @@ pub use evidence::{
 pub use findings::finding_id;
 pub use rubric::{Gate, gate, gate_hash};
 pub use score::{display, failure_class, judge};
+pub use weight::bounded_result;
 
 /// Cuts a text to at most `max` bytes, ending in `…` where something was cut.
 fn cut_bytes(text: &str, max: usize) -> String {

@@ -27,7 +27,7 @@ use crate::{
     },
     machine::phase::{REWORK, agent_task_name, base_check_task_name, check_task_name},
     review::{
-        bounded_evidence, declared_reports,
+        bounded_evidence, bounded_result, declared_reports,
         rubric::{Gate, GateReviewer},
     },
 };
@@ -378,7 +378,11 @@ pub(super) fn review_result(o: &Observed, review: &ReviewStatus, gate: &Gate, ga
     let checks = bounded_evidence(checks.collect());
     let reviews = gate.reviewers.iter().zip(&reviewers).map(|(reviewer, task)| reviewed(reviewer, task.as_deref()));
     let previous = o.last_review.as_ref().and_then(|review| review.status.as_ref());
-    let previous = previous.map(|judged| judged.findings.iter().map(|open| open.finding.id.clone()).collect());
+    let charged = |judged: &ReviewResultStatus| {
+        let charged = judged.findings.iter().filter(|open| open.uncharged.is_none());
+        charged.map(|open| open.finding.id.clone()).collect()
+    };
+    let previous = previous.map(charged);
     let spec = ReviewResultSpec {
         repository: o.phase.spec.repository_ref.name.clone(),
         phase: o.phase.name_any(),
@@ -398,7 +402,7 @@ pub(super) fn review_result(o: &Observed, review: &ReviewStatus, gate: &Gate, ga
         answers: o.answers.clone(),
         previous_findings: previous.unwrap_or_default(),
     };
-    ReviewResult { metadata: metadata(o, review.result.clone()), spec, status: None }
+    ReviewResult { metadata: metadata(o, review.result.clone()), spec: bounded_result(spec), status: None }
 }
 
 /// What a reviewer said, or why it said nothing.
@@ -416,6 +420,7 @@ fn reviewed(reviewer: &GateReviewer, task: Option<&AgentTask>) -> ReviewerEviden
         shadow: reviewer.shadow,
         categories: reviewer.categories.clone(),
         review,
+        left_out: Vec::new(),
         message,
     }
 }

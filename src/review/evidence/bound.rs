@@ -47,7 +47,7 @@ fn weight(finding: &impl serde::Serialize) -> usize {
 }
 
 /// Leaves the worst findings in their lists, as many as fit.
-fn bound(mut reports: Vec<&mut ReportFacts>, count: usize, bytes: usize) {
+pub(in crate::review) fn bound(mut reports: Vec<&mut ReportFacts>, count: usize, bytes: usize) {
     let mut all: Vec<(Place, usize)> = Vec::new();
     for (list, report) in reports.iter().enumerate() {
         let places = report.findings.iter().enumerate();

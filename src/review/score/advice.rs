@@ -31,7 +31,7 @@ pub(super) fn recommendations(
 const fn for_reason(kind: ReasonType) -> Option<&'static str> {
     match kind {
         ReasonType::BlockingCheckFailed => Some("make it pass"),
-        ReasonType::Gamed => Some("a person has to look at it, and waive it or send it back"),
+        ReasonType::Gamed => Some("a person looks at it, and waives it or sends it back"),
         ReasonType::ReviewMissing => Some("let the reviewer submit a review (its pod's log says why it did not)"),
         ReasonType::CheckNotStarted => Some("let it start (image, quota, services)"),
         ReasonType::NoEvidence => Some("let a check or a reviewer feed it"),
@@ -42,8 +42,12 @@ const fn for_reason(kind: ReasonType) -> Option<&'static str> {
 
 fn for_category(category: &CategoryScore, findings: &[JudgedFinding]) -> Option<String> {
     let worst = category.evidence.first()?;
-    let check = worst.source.split(' ').next().unwrap_or_default();
-    let costs = |judged: &&JudgedFinding| judged.check == check && judged.severity() > Severity::Info;
+    let source = worst.source.split(' ').next().unwrap_or_default();
+    let costs = |judged: &&JudgedFinding| {
+        let reported = judged.check == source || judged.reported_by.iter().any(|name| name == source);
+        let charged = judged.uncharged.is_none() && judged.severity() > Severity::Info;
+        reported && charged && judged.categories.contains(&category.name)
+    };
     let named: Vec<String> = findings.iter().filter(costs).take(NAMED).map(place).collect();
     let what = if named.is_empty() { worst.why.clone() } else { named.join("; ") };
     Some(format!(
@@ -59,5 +63,9 @@ fn place(judged: &JudgedFinding) -> String {
         (path, 0) => format!("{path} "),
         (path, line) => format!("{path}:{line} "),
     };
-    format!("{place}{} {:?}: {}", finding.rule, finding.severity, cut(&finding.message, 160))
+    let how = match finding.recommendation.as_str() {
+        "" => String::new(),
+        text => format!(" ({})", cut(text, 160)),
+    };
+    format!("{place}{} {:?}: {}{how}", finding.rule, finding.severity, cut(&finding.message, 160))
 }

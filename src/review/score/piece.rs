@@ -1,5 +1,6 @@
 //! Pieces of evidence: what each check and each of its reports scores, and why.
 
+use super::waived::Waived;
 use crate::{
     api::{
         agent_task::CheckOutcome,
@@ -7,7 +8,7 @@ use crate::{
         evidence::{ReportFacts, ReportFormat, ReportState, SeverityCounts, TestCounts},
         review_result::{CheckEvidence, EvidenceScore},
     },
-    review::cut,
+    review::{cut, findings::finding_id},
 };
 
 /// A perfect score, in tenths.
@@ -92,13 +93,15 @@ pub(super) fn failed_tests(report: &ReportFacts) -> i32 {
     }
 }
 
-/// What one check or report says of the categories it feeds.
+/// What one check, report or reviewer says of the categories it feeds.
 pub(super) struct Piece<'a> {
     pub(super) categories: &'a [String],
-    source: String,
+    pub(super) source: String,
     /// In tenths.
-    score: i64,
-    why: String,
+    pub(super) score: i64,
+    pub(super) why: String,
+    /// It can lower a score, but does not say that the category was looked at.
+    pub(super) only_lowers: bool,
 }
 
 impl Piece<'_> {
@@ -108,56 +111,107 @@ impl Piece<'_> {
     }
 }
 
-/// Every piece of evidence. A check that never started gives none.
-pub(super) fn pieces(checks: &[CheckEvidence]) -> Vec<Piece<'_>> {
-    checks.iter().flat_map(of_check).collect()
+/// Every piece of evidence of the checks. A check that never started gives none.
+pub(super) fn pieces<'a>(checks: &'a [CheckEvidence], waived: &Waived<'_>) -> Vec<Piece<'a>> {
+    checks.iter().flat_map(|check| of_check(check, waived)).collect()
 }
 
-fn of_check(check: &CheckEvidence) -> Vec<Piece<'_>> {
+fn of_check<'a>(check: &'a CheckEvidence, waived: &Waived<'_>) -> Vec<Piece<'a>> {
     let standing = Standing::of(check);
     if matches!(standing, Standing::NotStarted(_)) {
         return Vec::new();
     }
-    let reports = check.reports.iter().filter_map(|report| of_report(check, report));
-    of_exit(check, standing).into_iter().chain(reports).collect()
+    let reports = check.reports.iter().filter_map(|report| of_report(check, report, waived));
+    of_exit(check, standing, waived).into_iter().chain(reports).collect()
+}
+
+/// Id of the one Minor that a failed check is, if it does not block and has no reports.
+pub(super) fn failure_id(check: &CheckEvidence) -> String {
+    finding_id(&check.name, "", "", 0)
 }
 
 /// What the way a check ended says. A failed check that does not block and has reports is judged
 /// by them alone: a linter exits 1 when it finds something.
-fn of_exit(check: &CheckEvidence, standing: Standing) -> Option<Piece<'_>> {
+fn of_exit<'a>(check: &'a CheckEvidence, standing: Standing, waived: &Waived<'_>) -> Option<Piece<'a>> {
     let (score, why) = match standing {
         Standing::Passed => (BEST, "exit code 0".to_owned()),
         Standing::Failed(why) if check.blocking => (WORST, why),
+        Standing::Failed(why) if check.reports.is_empty() && waived.has(&failure_id(check)) => {
+            (BEST, format!("{why}; waived (no cost)"))
+        }
         Standing::Failed(why) if check.reports.is_empty() => (BEST - MINOR, format!("{why}; one Minor (-0.3)")),
         Standing::Failed(_) | Standing::NotStarted(_) => return None,
     };
-    Some(Piece { categories: &check.categories, source: check.name.clone(), score, why })
+    Some(Piece { categories: &check.categories, source: check.name.clone(), score, why, only_lowers: false })
 }
 
 /// What a report says. One that is broken scores what the worst report would, unless its check
 /// blocks and has said so already: missing evidence is never better than any evidence.
-fn of_report<'a>(check: &'a CheckEvidence, report: &ReportFacts) -> Option<Piece<'a>> {
+fn of_report<'a>(check: &'a CheckEvidence, report: &ReportFacts, waived: &Waived<'_>) -> Option<Piece<'a>> {
     let (score, why) = match (facts(report), broken(report)) {
-        (Some(Facts::Tests { passed, failed }), None) => tests(passed, failed),
-        (Some(Facts::Findings(counts)), None) => findings(counts),
+        (Some(Facts::Tests { passed, failed }), None) => tests(passed, failed, i64::from(total(waived.listed(report)))),
+        (Some(Facts::Findings(counts)), None) => {
+            let spared = Spared::of(report, waived);
+            findings(less(counts, spared.waived), spared)
+        }
         _ if check.blocking => return None,
         (_, why) => (WORST, format!("{}, which counts as the worst it could say", why.unwrap_or_default())),
     };
-    Some(Piece { categories: &check.categories, source: format!("{} {}", check.name, report.path), score, why })
+    let source = format!("{} {}", check.name, report.path);
+    Some(Piece { categories: &check.categories, source, score, why, only_lowers: false })
 }
 
-/// 10 × passed ÷ total, rounded down to tenths.
-fn tests(passed: i64, failed: i64) -> (i64, String) {
-    if failed == 0 {
-        return (BEST, format!("{passed} tests, none failed"));
+/// 10 × passed ÷ (passed + failed), rounded down to tenths. Failures that are waived count neither way; if nothing
+/// passed, that is no evidence still.
+fn tests(passed: i64, failed: i64, waived: i64) -> (i64, String) {
+    let charged = (failed - waived).max(0);
+    let spared = if waived > 0 { format!("; {waived} waived (no cost)") } else { String::new() };
+    if passed > 0 && charged == 0 {
+        return (BEST, format!("{passed} tests, none failed{spared}"));
     }
-    let total = passed + failed;
+    let total = passed + charged;
+    if total == 0 {
+        return (WORST, format!("no test passed (-{}){spared}", tenths(BEST - WORST)));
+    }
     let score = (BEST * passed / total).max(WORST);
-    (score, format!("{failed} of {total} tests failed (-{})", tenths(BEST - score)))
+    (score, format!("{charged} of {total} tests failed (-{}){spared}", tenths(BEST - score)))
 }
 
-/// 10.0 less what the findings cost, not below 1.0.
-fn findings(counts: SeverityCounts) -> (i64, String) {
+/// Findings that cost nothing.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Spared {
+    /// The base has them too.
+    pub(super) known: SeverityCounts,
+    /// A person accepts them.
+    pub(super) waived: SeverityCounts,
+}
+
+impl Spared {
+    fn of(report: &ReportFacts, waived: &Waived<'_>) -> Self {
+        let known = report.base.as_ref().and_then(|base| base.known).unwrap_or_default();
+        Self { known, waived: waived.listed(report) }
+    }
+}
+
+/// How many of all severities.
+fn total(counts: SeverityCounts) -> i32 {
+    let SeverityCounts { critical, major, minor, info } = counts;
+    [critical, major, minor, info].into_iter().fold(0, |sum, count| sum.saturating_add(count.max(0)))
+}
+
+/// Counts without others, severity by severity, never below nothing.
+pub(super) fn less(counts: SeverityCounts, others: SeverityCounts) -> SeverityCounts {
+    let less = |a: i32, b: i32| a.max(0).saturating_sub(b.max(0)).max(0);
+    SeverityCounts {
+        critical: less(counts.critical, others.critical),
+        major: less(counts.major, others.major),
+        minor: less(counts.minor, others.minor),
+        info: less(counts.info, others.info),
+    }
+}
+
+/// 10.0 less what the findings cost, not below 1.0; and in words that, and what costs nothing.
+pub(super) fn findings(counts: SeverityCounts, spared: Spared) -> (i64, String) {
     let SeverityCounts { critical, major, minor, info } = counts;
     let cost = |count: i32, each: i64| i64::from(count.max(0)) * each;
     let costs = [
@@ -176,6 +230,11 @@ fn findings(counts: SeverityCounts) -> (i64, String) {
     }
     if words.is_empty() {
         words.push("no findings".to_owned());
+    }
+    for (count, what) in [(total(spared.known), "known"), (total(spared.waived), "waived")] {
+        if count > 0 {
+            words.push(format!("{count} {what} (no cost)"));
+        }
     }
     let floor = if BEST - lost < WORST { "; not below 1.0" } else { "" };
     ((BEST - lost).max(WORST), format!("{}{floor}", words.join(", ")))

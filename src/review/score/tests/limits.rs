@@ -6,11 +6,14 @@ use serde_json::Value;
 use super::support::*;
 use crate::{
     api::{
-        ReviewResultSpec, crds,
-        evidence::{ReportState, Severity},
+        ReviewResultSpec, ReviewResultStatus,
+        agent_task::{FindingAnswer, FindingAnswerKind, Opinion},
+        crds,
+        evidence::{GamingSign, GamingSignType, ReportState, Severity},
         phase::Judge,
+        review_result::{CategoryCounts, ReviewerEvidence},
     },
-    review::{bounded_evidence, judge},
+    review::{bounded_evidence, bounded_result, judge},
 };
 
 /// The schema of a property of ReviewResult, as JSON.
@@ -87,21 +90,108 @@ fn heaviest() -> ReviewResultSpec {
     let proofs: Vec<&str> = proofs.iter().map(String::as_str).collect();
     spec.criteria = (0..32).map(|n| criterion(&format!("{n:0>40}"), Judge::Checks, &proofs)).collect();
     spec.previous_findings = (0..500).map(|n| format!("{n:0>64}")).collect();
+    spec.reviews = (0..8).map(|n| heavy_review(n, &all, &long)).collect();
+    let text = |length: usize| long.chars().take(length).collect::<String>();
+    spec.gaming_signs = (0..100)
+        .map(|n| GamingSign {
+            id: format!("{n:0>64}"),
+            kind: GamingSignType::AssertionDeleted,
+            path: text(512),
+            line: i32::MAX,
+            text: text(300),
+            message: text(600),
+        })
+        .collect();
+    let answer = |n: usize| FindingAnswer {
+        finding: format!("{n:0>64}"),
+        answer: FindingAnswerKind::Disputed,
+        note: "n".repeat(1024),
+    };
+    spec.answers = (0..100).map(answer).collect();
+    let waived: Vec<String> = (0..100).map(|n| format!("waived-{n:0>57}")).collect();
+    let waived: Vec<&str> = waived.iter().map(String::as_str).collect();
+    spec.waivers = (0..8).map(|_| waiver(&waived, &[])).collect();
     spec
+}
+
+/// A reviewer that says as much as it can.
+fn heavy_review(n: usize, categories: &[&str], long: &str) -> ReviewerEvidence {
+    let text: String = long.chars().take(600).collect();
+    let path: String = long.chars().take(512).collect();
+    let findings = (0..100)
+        .map(|m| {
+            let id = format!("{:0>64}", n * 50 + m);
+            let mut found = finding(&id, categories[m % 16], Severity::Minor, (&path, i32::MAX), &text);
+            (found.evidence, found.recommendation) = (text.clone(), text.clone());
+            found
+        })
+        .collect();
+    let mut reviewer = reviewer(&format!("{n:0>40}"), categories, findings);
+    for criterion in 0..32 {
+        reviewer = saying(reviewer, &format!("{criterion:0>40}"), Opinion::Unmet);
+    }
+    let review = reviewer.review.as_mut().unwrap();
+    review.summary = long.repeat(4).chars().take(4096).collect();
+    review.examined.iter_mut().for_each(|examined| examined.what = long.to_owned());
+    review.criteria.iter_mut().for_each(|criterion| criterion.evidence = long.to_owned());
+    reviewer
 }
 
 #[test]
 fn the_heaviest_judgement_keeps_the_limits_of_its_kind() {
-    let status = judge(&heaviest());
+    let spec = bounded_result(heaviest());
+    assert_eq!(breaches(&serde_json::to_value(&spec).unwrap(), &schema("spec"), "spec"), [""; 0]);
+    let status = judge(&spec);
     assert_eq!(breaches(&serde_json::to_value(&status).unwrap(), &schema("status"), "status"), [""; 0]);
-    assert!(status.findings.len() > 50, "{} findings are listed", status.findings.len());
+    assert!(status.findings.len() > 20, "{} findings are listed", status.findings.len());
 }
 
 #[test]
 fn evidence_and_judgement_fit_into_one_object() {
-    let spec = heaviest();
-    let weight = serde_json::to_vec(&spec).unwrap().len() + serde_json::to_vec(&judge(&spec)).unwrap().len();
-    assert!(weight < 1_500_000, "{weight} bytes");
+    let spec = bounded_result(heaviest());
+    let parts = [serde_json::to_value(&spec).unwrap(), serde_json::to_value(judge(&spec)).unwrap()];
+    let sizes: Vec<(&str, usize)> = parts
+        .iter()
+        .flat_map(|part| part.as_object().unwrap())
+        .map(|(field, value)| (field.as_str(), value.to_string().len()))
+        .collect();
+    let weight: usize = sizes.iter().map(|(_, size)| size).sum();
+    assert!(weight < 1_500_000, "{weight} bytes: {sizes:?}");
+}
+
+#[test]
+fn making_evidence_lighter_changes_no_score() {
+    let (heavy, light) = (judge(&heaviest()), judge(&bounded_result(heaviest())));
+    let scores = |status: &ReviewResultStatus| -> Vec<_> { status.categories.iter().map(|c| c.score).collect() };
+    assert_eq!(scores(&heavy), scores(&light));
+    assert_eq!((heavy.verdict, heavy.score), (light.verdict, light.score));
+    assert_eq!((light.known, light.reviewers), (heavy.known, heavy.reviewers));
+}
+
+#[test]
+fn reviewers_findings_that_leave_their_lists_are_counted() {
+    let all: Vec<String> = (0..16).map(|n| format!("{n:0>40}")).collect();
+    let all: Vec<&str> = all.iter().map(String::as_str).collect();
+    let mut spec = heaviest();
+    let mut worst = heavy_review(0, &all, &"\"é".repeat(512));
+    let found = &mut worst.review.as_mut().unwrap().findings;
+    found[99].severity = Severity::Critical;
+    spec.reviews[0] = worst;
+    for reviewer in &bounded_result(spec).reviews {
+        let listed = &reviewer.review.as_ref().unwrap().findings;
+        let count = |of: &CategoryCounts| of.counts.minor + of.counts.major + of.counts.critical;
+        let left_out: i32 = reviewer.left_out.iter().map(count).sum();
+        assert_eq!(listed.len() + usize::try_from(left_out).unwrap(), 100);
+    }
+}
+
+#[test]
+fn light_evidence_stays_as_it_is() {
+    let mut spec = spec(&SEED, vec![with(check("c", &["security"]), listing(vec![found("1", "R", Severity::Minor)]))]);
+    spec.reviews = vec![reviewer("eyes", &["security"], vec![found("2", "security", Severity::Major)])];
+    assert_eq!(bounded_result(spec.clone()), spec);
+    let light = bounded_result(heaviest());
+    assert_eq!(bounded_result(light.clone()), light, "bounding again changes nothing");
 }
 
 #[test]

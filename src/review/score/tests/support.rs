@@ -2,11 +2,14 @@
 
 use crate::api::{
     ReviewResultSpec,
-    agent_task::CheckOutcome,
+    agent_task::{CheckOutcome, CriterionOpinion, Examined, Opinion, ReviewSubmission, RunStamp},
     common::Decimal,
-    evidence::{Finding, ReportFacts, ReportFormat, ReportState, Severity, SeverityCounts, TestCounts},
-    phase::Judge,
-    review_result::{CheckEvidence, CriterionToJudge, Rubric, RubricCategory},
+    evidence::{
+        BaseFacts, Finding, GamingSign, GamingSignType, ReportFacts, ReportFormat, ReportState, Severity,
+        SeverityCounts, TestCounts,
+    },
+    phase::{Judge, Waiver},
+    review_result::{CheckEvidence, CriterionToJudge, ReviewerEvidence, Rubric, RubricCategory},
 };
 
 /// Name, weight and floor in tenths of each category; 9.0 passes.
@@ -107,7 +110,7 @@ pub(super) fn broken(state: ReportState) -> ReportFacts {
     ReportFacts { state, ..report("tool.sarif", ReportFormat::Sarif) }
 }
 
-fn report(path: &str, format: ReportFormat) -> ReportFacts {
+pub(super) fn report(path: &str, format: ReportFormat) -> ReportFacts {
     ReportFacts {
         path: path.to_owned(),
         format,
@@ -144,5 +147,93 @@ pub(super) fn criterion(name: &str, judge: Judge, proven_by: &[&str]) -> Criteri
         description: format!("{name} is so"),
         judge,
         proven_by: proven_by.iter().map(|name| (*name).to_owned()).collect(),
+    }
+}
+
+/// A SARIF report that lists these findings; its counts are theirs.
+pub(super) fn listing(findings: Vec<Finding>) -> ReportFacts {
+    let of = |known: bool| {
+        let count = |severity| {
+            let same = findings.iter().filter(|finding| finding.known == known && finding.severity == severity);
+            i32::try_from(same.count()).unwrap()
+        };
+        SeverityCounts {
+            critical: count(Severity::Critical),
+            major: count(Severity::Major),
+            minor: count(Severity::Minor),
+            info: count(Severity::Info),
+        }
+    };
+    let base = BaseFacts { known: Some(of(true)), ..BaseFacts::default() };
+    ReportFacts { counts: Some(of(false)), base: Some(base), findings, ..report("tool.sarif", ReportFormat::Sarif) }
+}
+
+/// A finding of `rule` in `a.py`, line 1.
+pub(super) fn found(id: &str, rule: &str, severity: Severity) -> Finding {
+    finding(id, rule, severity, ("a.py", 1), "it is wrong")
+}
+
+pub(super) fn known(finding: Finding) -> Finding {
+    Finding { known: true, ..finding }
+}
+
+/// A reviewer that was asked for these categories and examined all of them.
+pub(super) fn reviewer(name: &str, categories: &[&str], findings: Vec<Finding>) -> ReviewerEvidence {
+    let categories: Vec<String> = categories.iter().map(|name| (*name).to_owned()).collect();
+    let examined = |category: &String| Examined { category: category.clone(), what: "the diff".to_owned() };
+    ReviewerEvidence {
+        name: name.to_owned(),
+        task: format!("alicia-1-{name}"),
+        shadow: false,
+        review: Some(ReviewSubmission {
+            stamp: RunStamp { run: 1, pod_uid: "pod".to_owned() },
+            examined: categories.iter().map(examined).collect(),
+            findings,
+            criteria: Vec::new(),
+            own_score: Some(Decimal::from_tenths(95)),
+            summary: String::new(),
+        }),
+        categories,
+        left_out: Vec::new(),
+        message: String::new(),
+    }
+}
+
+/// A reviewer that submitted nothing.
+pub(super) fn silent(name: &str, categories: &[&str]) -> ReviewerEvidence {
+    ReviewerEvidence { review: None, message: "timed out".to_owned(), ..reviewer(name, categories, Vec::new()) }
+}
+
+pub(super) fn shadow(reviewer: ReviewerEvidence) -> ReviewerEvidence {
+    ReviewerEvidence { shadow: true, ..reviewer }
+}
+
+/// The same reviewer with an opinion of a criterion.
+pub(super) fn saying(mut reviewer: ReviewerEvidence, name: &str, opinion: Opinion) -> ReviewerEvidence {
+    let evidence = format!("{name} is {opinion:?}");
+    let said = CriterionOpinion { name: name.to_owned(), opinion, evidence };
+    reviewer.review.as_mut().unwrap().criteria.push(said);
+    reviewer
+}
+
+pub(super) fn waiver(findings: &[&str], criteria: &[&str]) -> Waiver {
+    Waiver {
+        decision_uid: format!("{}{}", findings.join("-"), criteria.join("-")).chars().take(64).collect(),
+        user: "ada".to_owned(),
+        findings: findings.iter().map(|id| (*id).to_owned()).collect(),
+        criteria: criteria.iter().map(|name| (*name).to_owned()).collect(),
+        reason: "we know".to_owned(),
+        until: None,
+    }
+}
+
+pub(super) fn sign(id: &str, kind: GamingSignType) -> GamingSign {
+    GamingSign {
+        id: id.to_owned(),
+        kind,
+        path: "tests/test_bus.py".to_owned(),
+        line: 12,
+        text: "-    assert sent == 1".to_owned(),
+        message: "an assertion is gone".to_owned(),
     }
 }
