@@ -1,12 +1,11 @@
 //! Metrics of the operator (seed: Metrics Collection). States and scores are read from the caches
-//! when they are asked for, so that they can never disagree with the objects.
+//! when they are asked for, so that they can never disagree with the objects, and a restart loses none.
 
-use prometheus::{
-    Encoder, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
-};
+mod phases;
+
+use prometheus::{Encoder, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Registry, TextEncoder};
 
 use super::context::Stores;
-use crate::api::phase::PhaseState;
 
 /// The operator's metrics; a clone counts the same.
 #[derive(Clone)]
@@ -79,46 +78,9 @@ impl Metrics {
     /// If a metric cannot be encoded.
     pub fn render(&self, stores: &Stores) -> Result<Vec<u8>, prometheus::Error> {
         let mut families = self.registry.gather();
-        families.extend(of_phases(stores)?.gather());
+        families.extend(phases::series(&stores.phases.state(), &stores.reviews.state())?.gather());
         let mut text = Vec::new();
         TextEncoder::new().encode(&families, &mut text)?;
         Ok(text)
     }
-}
-
-fn of_phases(stores: &Stores) -> Result<Registry, prometheus::Error> {
-    let labels = &["namespace", "phase"];
-    let state = IntGaugeVec::new(
-        Opts::new("phasegate_phase_state", "1 for the state a phase is in."),
-        &["namespace", "phase", "state"],
-    )?;
-    let attempts = IntGaugeVec::new(Opts::new("phasegate_phase_attempts", "Attempts of a phase so far."), labels)?;
-    let score = prometheus::GaugeVec::new(
-        Opts::new("phasegate_phase_score", "Weighted score of the last judgement of a phase, 0 to 10."),
-        labels,
-    )?;
-    let tasks = IntGaugeVec::new(
-        Opts::new("phasegate_phase_tasks", "Tasks of the current attempt of a phase by state."),
-        &["namespace", "phase", "state"],
-    )?;
-    for phase in stores.phases.state() {
-        let namespace = phase.metadata.namespace.as_deref().unwrap_or_default();
-        let name = phase.metadata.name.as_deref().unwrap_or_default();
-        let status = phase.status.clone().unwrap_or_default();
-        let current: PhaseState = status.state;
-        state.with_label_values(&[namespace, name, &format!("{current:?}")]).set(1);
-        attempts.with_label_values(&[namespace, name]).set(status.attempt.into());
-        if let Ok(value) = status.summary.score.parse::<f64>() {
-            score.with_label_values(&[namespace, name]).set(value);
-        }
-        for task in &status.tasks {
-            tasks.with_label_values(&[namespace, name, &format!("{:?}", task.state)]).inc();
-        }
-    }
-    let registry = Registry::new();
-    registry.register(Box::new(state))?;
-    registry.register(Box::new(attempts))?;
-    registry.register(Box::new(score))?;
-    registry.register(Box::new(tasks))?;
-    Ok(registry)
 }

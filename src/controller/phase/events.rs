@@ -48,16 +48,20 @@ fn events(before: &PhaseStatus, after: &PhaseStatus, changes: &[Change]) -> Vec<
 
 fn of_change(change: &Change, after: &PhaseStatus) -> Option<Event> {
     match change {
-        Change::Judged { verdict, class, score, categories: _ } => {
+        Change::Judged { verdict, class, score, categories } => {
             let class = class.map(|class| format!(" ({class:?})")).unwrap_or_default();
             let score = if score.is_empty() { String::new() } else { format!(" with {score}") };
-            let text = format!("attempt {}: {verdict:?}{class}{score}", after.summary.attempt);
+            let categories: Vec<String> =
+                categories.iter().map(|category| format!("{} {}", category.name, category.score)).collect();
+            let of = if categories.is_empty() { String::new() } else { format!(": {}", categories.join(", ")) };
+            let text = format!("attempt {}: {verdict:?}{class}{score}{of}", after.summary.attempt);
             Some(event(*verdict != Verdict::Pass, "Reviewed", &text))
         }
         Change::Used { remark, .. } => Some(event(remark.starts_with("ignored"), "Decision", remark)),
         Change::Waived { user, what, .. } => {
+            let reason = &what.reason;
             let what = what.findings.iter().chain(&what.criteria).map(String::as_str).collect::<Vec<_>>().join(", ");
-            Some(event(false, "Waived", &format!("{user} accepts {what}")))
+            Some(event(false, "Waived", &format!("{user} accepts {what}: {reason}")))
         }
         Change::TaskIntegrated { task, commit } => Some(event(false, "Integrated", &format!("{task} as {commit}"))),
         Change::TaskAnew { task, why } => Some(event(true, "HandedOutAnew", &format!("{task}: {why}"))),
@@ -89,5 +93,60 @@ fn event(warning: bool, reason: &str, note: &str) -> Event {
         note: Some(note.chars().take(1000).collect()),
         action: "Reconcile".to_owned(),
         secondary: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        api::{
+            agent_task::FailureClass,
+            common::Decimal,
+            phase::{CategoryRecord, Escalation, EscalationReason},
+        },
+        machine::phase::Waived,
+    };
+
+    fn told(changes: &[Change], after: &PhaseStatus) -> Vec<(String, String)> {
+        let events = events(&PhaseStatus::default(), after, changes);
+        events.into_iter().map(|event| (event.reason, event.note.unwrap_or_default())).collect()
+    }
+
+    #[test]
+    fn a_judgement_is_told_with_the_score_of_each_category() {
+        let mut after = PhaseStatus::default();
+        after.summary.attempt = "1/3".to_owned();
+        let judged = Change::Judged {
+            verdict: Verdict::Fail,
+            class: Some(FailureClass::ReviewFailed),
+            score: "9.01".to_owned(),
+            categories: vec![CategoryRecord { name: "security".to_owned(), score: Decimal::from_tenths(40) }],
+        };
+        let text = "attempt 1/3: Fail (ReviewFailed) with 9.01: security 4.0";
+        assert_eq!(told(&[judged], &after), [("Reviewed".to_owned(), text.to_owned())]);
+    }
+
+    #[test]
+    fn a_waiver_is_told_with_who_what_and_why() {
+        let what = Waived {
+            findings: vec!["f1".to_owned()],
+            criteria: vec!["docs".to_owned()],
+            reason: "it is right".to_owned(),
+            until: None,
+        };
+        let waived = Change::Waived { uid: "d".to_owned(), user: "ada".to_owned(), what };
+        let text = "ada accepts f1, docs: it is right";
+        assert_eq!(told(&[waived], &PhaseStatus::default()), [("Waived".to_owned(), text.to_owned())]);
+    }
+
+    #[test]
+    fn an_escalation_is_a_warning_with_its_reason() {
+        let message = "FewerTests: check unit has 9 tests".to_owned();
+        let escalation = Escalation { reason: EscalationReason::Gamed, from: PhaseState::Reviewing, message };
+        let after =
+            PhaseStatus { state: PhaseState::Escalated, escalation: Some(escalation), ..PhaseStatus::default() };
+        let text = "Pending → Escalated FewerTests: check unit has 9 tests";
+        assert_eq!(told(&[], &after), [("Gamed".to_owned(), text.to_owned())]);
     }
 }
