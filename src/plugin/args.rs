@@ -3,6 +3,7 @@
 use std::{path::PathBuf, str::FromStr};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use jiff::{Timestamp, civil::Date, tz::TimeZone};
 
 use crate::api::Duration;
 
@@ -78,6 +79,26 @@ pub(crate) enum Command {
         #[command(flatten)]
         wait: Wait,
     },
+    /// Accept findings, signs of gaming or criteria in spite of the gate. What was refused for them is judged again.
+    Waive {
+        /// Name of the phase.
+        phase: String,
+        /// Id of a finding or of a sign of gaming, or its first characters, as the report shows it. May be repeated.
+        #[arg(long = "finding", value_name = "ID")]
+        findings: Vec<String>,
+        /// Name of a success criterion that need not be met. May be repeated.
+        #[arg(long = "criterion", value_name = "NAME")]
+        criteria: Vec<String>,
+        /// Why they are accepted.
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+        /// Accept them until the end of this day (UTC), such as 2026-12-31, or until this time, such as
+        /// 2026-12-31T12:00:00Z; without end unless set.
+        #[arg(long, value_name = "DATE")]
+        until: Option<Until>,
+        #[command(flatten)]
+        wait: Wait,
+    },
     /// Give a phase up for good.
     Abort {
         /// Name of the phase.
@@ -128,10 +149,16 @@ pub(crate) enum Command {
     },
     /// List phases under the phases they depend on.
     Tree,
-    /// Print the last review of a phase as Markdown.
+    /// Print a review of a phase: what it found, what that costs, and what changed since the one before.
     Report {
         /// Name of the phase.
         phase: String,
+        /// The last review of this attempt; the last of all unless set.
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..))]
+        attempt: Option<i32>,
+        /// Form of the output.
+        #[arg(long, short, value_enum, default_value_t = ReportOutput::Markdown)]
+        output: ReportOutput,
     },
 }
 
@@ -152,6 +179,40 @@ pub(crate) enum Output {
     Json,
     /// A Kubernetes List.
     Yaml,
+}
+
+/// Form of a report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ReportOutput {
+    /// For people.
+    Markdown,
+    /// The ReviewResult, as it is stored.
+    Json,
+}
+
+/// When a waiver ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Until(pub Timestamp);
+
+/// Why a text is not an [`Until`].
+#[derive(Debug, thiserror::Error)]
+#[error("{0:?} is neither a day such as 2026-12-31 nor a time such as 2026-12-31T12:00:00Z")]
+pub(crate) struct ParseUntilError(String);
+
+impl FromStr for Until {
+    type Err = ParseUntilError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let bad = |_| ParseUntilError(text.to_owned());
+        if let Ok(time) = text.parse::<Timestamp>() {
+            return Ok(Self(time));
+        }
+        // Of a day all of it counts. A text with a time and no offset is no unmistakable time.
+        let day: Date =
+            if text.len() > 10 { Err(ParseUntilError(text.to_owned())) } else { text.parse().map_err(bad) }?;
+        let end = day.tomorrow().and_then(|next| next.to_zoned(TimeZone::UTC)).map_err(bad)?;
+        Ok(Self(end.timestamp()))
+    }
 }
 
 /// A person's answer for one criterion.
@@ -197,6 +258,20 @@ mod tests {
         assert_eq!("docs=no".parse::<Answer>().ok(), Some(Answer { criterion: "docs".into(), met: false }));
         for bad in ["docs", "docs=", "=yes", "docs=maybe", "docs=Yes"] {
             assert!(bad.parse::<Answer>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_day_counts_to_its_end_and_a_time_is_unmistakable() {
+        for (text, end) in [
+            ("2026-12-31", "2027-01-01T00:00:00Z"),
+            ("2026-12-31T12:00:00Z", "2026-12-31T12:00:00Z"),
+            ("2026-12-31T12:00:00+02:00", "2026-12-31T10:00:00Z"),
+        ] {
+            assert_eq!(text.parse::<Until>().unwrap().0.to_string(), end, "{text}");
+        }
+        for bad in ["", "tomorrow", "2026-13-01", "2026-12-31T12:00:00", "31.12.2026"] {
+            assert!(bad.parse::<Until>().is_err(), "{bad}");
         }
     }
 

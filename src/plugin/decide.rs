@@ -5,11 +5,14 @@
 
 use std::fmt::Write as _;
 
+use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Time, jiff::Timestamp};
+
 use super::{
     args::Answer,
     next,
     reading::{self, Suspended},
     text::Look,
+    waive,
 };
 use crate::api::{
     DecisionSpec, Phase, PhaseStatus, ReviewResult,
@@ -28,6 +31,7 @@ pub(crate) enum Wish {
     Approve { answers: Vec<Answer>, note: String },
     Reject { note: String },
     Retry { attempts: i32, commit: Option<String>, note: String },
+    Waive { findings: Vec<String>, criteria: Vec<String>, reason: String, until: Option<Timestamp> },
     Abort { note: String },
     Suspend { note: String },
     Resume { note: String },
@@ -69,7 +73,7 @@ pub(crate) fn decide(
         }
         Wish::Reject { note } => {
             let commit = reviewed(phase, status, result, look, "reject")?;
-            let note = said(note, name, "what has to change")?;
+            let note = said("--note", note, name, "what has to change")?;
             Ok(DecisionSpec { kind: DecisionType::Reject, commit: Some(commit), note, ..spec })
         }
         Wish::Retry { attempts, commit, note } => {
@@ -85,9 +89,22 @@ pub(crate) fn decide(
                 ..spec
             })
         }
+        Wish::Waive { findings, criteria, reason, until } => {
+            unfinished(phase, result, look)?;
+            let findings = waive::ids(phase, result, findings, look)?;
+            let criteria = waive::criteria(phase, result, criteria)?;
+            if findings.is_empty() && criteria.is_empty() {
+                let report = look.command(&format!("report {name}"));
+                return Err(Refused(format!(
+                    "say what to waive: --finding ID or --criterion NAME; the ids are in {report}"
+                )));
+            }
+            let reason = said("--reason", reason, name, "why it is accepted")?;
+            Ok(DecisionSpec { kind: DecisionType::Waive, findings, criteria, reason, until: until.map(Time), ..spec })
+        }
         Wish::Abort { note } => {
             unfinished(phase, result, look)?;
-            let note = said(note, name, "why it is given up")?;
+            let note = said("--note", note, name, "why it is given up")?;
             Ok(DecisionSpec { kind: DecisionType::Abort, note, ..spec })
         }
         Wish::Suspend { note } => {
@@ -119,6 +136,9 @@ pub(crate) fn took_effect(wish: &Wish, uid: &str, phase: &Phase) -> Result<(), R
         Wish::Approve { answers, .. } if answers.iter().all(|answer| answer.met) => approved,
         Wish::Approve { .. } | Wish::Reject { .. } => state != PhaseState::AwaitingApproval,
         Wish::Retry { .. } => state != PhaseState::Escalated,
+        Wish::Waive { .. } => {
+            phase.status.iter().flat_map(|status| &status.waivers).any(|waiver| waiver.decision_uid == uid)
+        }
         Wish::Abort { .. } => state == PhaseState::Failed,
         Wish::Suspend { .. } => reading::suspended(phase) != Suspended::No,
         Wish::Resume { .. } => reading::suspended(phase) == Suspended::No,
@@ -203,11 +223,11 @@ fn with_answers(phase: &Phase, given: &[Answer], open: &[&reading::PersonCriteri
     words
 }
 
-fn said(note: &str, name: &str, what: &str) -> Result<String, Refused> {
-    if note.trim().is_empty() {
-        return Err(Refused(format!("say {what}: --note '…' must not be empty (phase {name})")));
+fn said(flag: &str, text: &str, name: &str, what: &str) -> Result<String, Refused> {
+    if text.trim().is_empty() {
+        return Err(Refused(format!("say {what}: {flag} '…' must not be empty (phase {name})")));
     }
-    Ok(note.to_owned())
+    Ok(text.to_owned())
 }
 
 /// Only a full commit id is unmistakable.

@@ -132,6 +132,25 @@ pub(crate) fn task_failed() -> Value {
     })
 }
 
+/// Parked: the change weakens what judges it.
+pub(crate) fn gamed() -> Value {
+    let mut status = escalated();
+    status["escalation"] = json!({
+        "reason": "Gamed", "from": "Reviewing",
+        "message": "AssertionDeleted tests/test_bus.py:12: an assertion is gone: -    assert sent == 1",
+    });
+    status
+}
+
+/// Parked: the reviewer repeats what the developer disputes.
+pub(crate) fn disputed() -> Value {
+    let mut status = escalated();
+    status["escalation"] = json!({
+        "reason": "Disputed", "from": "Reviewing", "message": "the developer disputes what was found again",
+    });
+    status
+}
+
 /// Not started, for two reasons.
 pub(crate) fn blocked() -> Value {
     json!({
@@ -274,6 +293,91 @@ pub(crate) fn mended() -> ReviewResult {
         "resolved": ["f1"],
     });
     result("alicia-1-r2-1", 2, &status)
+}
+
+/// A judgement with a bit of everything: reviewers that agree and dissent, a dispute, signs of gaming, known debt,
+/// waivers, coverage and measurements.
+pub(crate) fn rich() -> ReviewResult {
+    let mut all = serde_json::to_value(refused()).unwrap();
+    all["spec"]["checks"] = json!([
+        {
+            "name": "bandit", "task": "t", "blocking": false, "categories": ["security"], "outcome": "Failed",
+            "exitCode": 1, "imageID": "registry.example/bandit@sha256:0123456789abcdef",
+        },
+        {
+            "name": "unit", "task": "t", "blocking": true, "categories": ["functionality"], "outcome": "Passed",
+            "exitCode": 0,
+            "reports": [
+                {
+                    "path": "junit.xml", "format": "JUnit", "state": "Read",
+                    "tests": { "passed": 41, "skipped": 2 },
+                    "base": { "commit": "00112233445566", "task": "b", "tests": { "passed": 42, "skipped": 1 } },
+                },
+                {
+                    "path": "cobertura.xml", "format": "Cobertura", "state": "Read",
+                    "coverage": {
+                        "all": { "covered": 900, "total": 1000 }, "changed": { "covered": 12, "total": 14 },
+                        "target": "90",
+                    },
+                    "base": { "commit": "00112233445566", "task": "b", "coverage": { "covered": 880, "total": 960 } },
+                },
+                {
+                    "path": "speed.json", "format": "Metrics", "state": "Read",
+                    "measurements": [
+                        { "target": { "metric": "p99_seconds", "atMost": "0.25" }, "value": "0.3" },
+                        { "target": { "metric": "requests_per_second", "atLeast": "100" } },
+                    ],
+                },
+            ],
+        },
+    ]);
+    all["spec"]["reviews"] = json!([
+        {
+            "name": "eyes", "task": "t", "categories": ["security"],
+            "review": {
+                "stamp": { "run": 1, "podUID": "p" }, "ownScore": "9.5", "summary": "Good work, one hole.",
+                "examined": [{ "category": "security", "what": "every handler of the gateway" }],
+            },
+        },
+        { "name": "anna", "task": "t", "categories": ["security"], "shadow": true, "message": "timed out" },
+    ]);
+    all["spec"]["waivers"] = json!([{
+        "decisionUID": "d", "user": "ada", "findings": ["aaaabbbbccccddddeeee", "skip-sign"],
+        "criteria": ["documentation"], "reason": "the broker is local", "until": "2026-12-31T00:00:00Z",
+    }]);
+    all["status"]["criteria"] = json!([
+        { "name": "documentation", "state": "Waived", "message": "waived by ada: the broker is local" },
+        { "name": "readable", "state": "Unmet", "message": "eyes says: the gateway is one function" },
+    ]);
+    all["status"]["reviewers"] = json!([
+        { "name": "anna", "shadow": true }, { "name": "eyes", "own": "9.5", "ours": "4.0" },
+    ]);
+    let sign = |id: &str, kind: &str, waived: bool, text: &str| {
+        json!({ "waived": waived, "sign": {
+            "id": id, "type": kind, "path": "tests/test_bus.py", "line": 12, "text": text, "message": "look at it",
+        }})
+    };
+    all["status"]["gamingSigns"] = json!([
+        sign("0123456789abcdef", "AssertionDeleted", false, "-    assert sent == 1  # ```"),
+        sign("skip-sign", "TestSkipped", true, "+@skip"),
+    ]);
+    all["status"]["known"] = json!({ "minor": 500 });
+    let finding = |id: &str, severity: &str, message: &str| json!({ "id": id, "rule": "security", "severity": severity, "path": "gateway.py", "line": 7, "message": message });
+    let mut hole = finding("c56e564319c44f6a3832e228b53cd313", "Critical", "a shell runs what a client sent");
+    hole["evidence"] = json!("run(command, shell=True)");
+    hole["recommendation"] = json!("pass a list");
+    let uncharged = |finding: Value, why: &str, by: &str| json!({ "check": by, "uncharged": why, "categories": ["security"], "persisting": false, "finding": finding });
+    let mut findings = vec![
+        json!({
+            "check": "bandit", "reportedBy": ["bandit", "eyes"], "categories": ["security"], "persisting": true,
+            "dispute": "the command is a constant", "finding": hole,
+        }),
+        uncharged(finding("aaaabbbbccccddddeeee", "Major", "binds to all interfaces"), "Waived", "bandit"),
+    ];
+    findings.extend((0..7).map(|n| uncharged(finding(&format!("debt{n}"), "Minor", "old matter"), "Known", "bandit")));
+    findings.push(uncharged(finding("shadow", "Minor", "a hunch"), "Shadow", "anna"));
+    all["status"]["findings"] = json!(findings);
+    serde_json::from_value(all).unwrap()
 }
 
 /// Made a moment ago, not judged yet.

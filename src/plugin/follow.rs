@@ -129,10 +129,11 @@ pub(crate) fn below_floor(status: &ReviewResultStatus) -> Vec<String> {
 
 /// The findings that cost most.
 fn dearest(result: Option<&ReviewResult>) -> Vec<String> {
-    let findings = result.and_then(|result| result.status.as_ref()).map_or(&[][..], |status| &status.findings);
+    let status = result.and_then(|result| result.status.as_ref());
+    let findings: Vec<&JudgedFinding> = status.into_iter().flat_map(reading::charged).collect();
     let grave = findings.iter().filter(|finding| finding.severity() >= Severity::Major).count();
     let shown = if grave == 0 { findings.len().min(3) } else { grave.min(SHOWN_FINDINGS) };
-    let mut lines: Vec<_> = findings.iter().take(shown).map(finding_line).collect();
+    let mut lines: Vec<_> = findings.iter().take(shown).map(|judged| finding_line(judged)).collect();
     if findings.len() > shown {
         lines.push(format!("and {} more", findings.len() - shown));
     }
@@ -147,9 +148,13 @@ pub(crate) fn finding_line(judged: &JudgedFinding) -> String {
 
 /// `gateway.py:41`, or the path alone.
 pub(crate) fn place(judged: &JudgedFinding) -> String {
-    let finding = &judged.finding;
-    let path = if finding.path.is_empty() { "(no file)".to_owned() } else { plain(&finding.path) };
-    if finding.line > 0 { format!("{path}:{}", finding.line) } else { path }
+    place_of(&judged.finding.path, judged.finding.line)
+}
+
+/// The same of a path and a line.
+pub(crate) fn place_of(path: &str, line: i32) -> String {
+    let path = if path.is_empty() { "(no file)".to_owned() } else { plain(path) };
+    if line > 0 { format!("{path}:{line}") } else { path }
 }
 
 /// Tasks that started, ended or failed.

@@ -9,8 +9,8 @@ use super::{
     args::Answer,
     decide::{Wish, decide, took_effect},
     fixtures::{
-        awaiting, bare, blocked, developing, escalated, mended, passed, phase, queued, refused, reviewing, sent_back,
-        suspended, task_failed, unjudged,
+        awaiting, bare, blocked, developing, disputed, escalated, gamed, mended, passed, phase, queued, refused,
+        reviewing, rich, sent_back, suspended, task_failed, unjudged,
     },
     follow::{self, Results, Settled},
     next, report, table,
@@ -20,7 +20,9 @@ use super::{
 use crate::api::{
     Phase,
     decision::DecisionType,
+    evidence::GamingSignType,
     phase::{BlockedReason, EscalationReason, PhaseState},
+    review_result::{CriterionState, ReasonType, Uncharged},
 };
 
 fn look() -> Look {
@@ -83,6 +85,25 @@ fn why_says_what_a_retry_leads_to() {
 }
 
 #[test]
+fn why_shows_signs_of_gaming_and_how_to_accept_them() {
+    insta::assert_snapshot!("why_gamed", why::why(&phase(1, &gamed()), Some(&rich()), &look()));
+}
+
+#[test]
+fn why_shows_both_sides_of_a_dispute_and_how_to_end_it() {
+    insta::assert_snapshot!("why_disputed", why::why(&phase(1, &disputed()), Some(&rich()), &look()));
+}
+
+#[test]
+fn a_command_that_needs_the_review_is_left_out_without_it() {
+    for status in [gamed(), disputed()] {
+        let commands = next::commands(&phase(1, &status), None, &look());
+        assert!(commands.iter().all(|(command, _)| !command.contains("waive")), "{commands:?}");
+        assert_eq!(commands.len(), 3);
+    }
+}
+
+#[test]
 fn why_names_everything_in_the_way() {
     insta::assert_snapshot!("why_blocked", why::why(&phase(2, &blocked()), None, &look()));
 }
@@ -100,6 +121,35 @@ fn a_report_says_what_changed() {
     insta::assert_snapshot!("report_refused", report::report(&refused(), None));
     insta::assert_snapshot!("report_mended", report::report(&mended(), Some(&refused())));
     insta::assert_snapshot!("report_unjudged", report::report(&unjudged(), None));
+}
+
+#[test]
+fn a_report_shows_who_agrees_what_costs_nothing_and_what_was_measured() {
+    insta::assert_snapshot!("report_rich", report::report(&rich(), Some(&mended())));
+}
+
+#[test]
+fn a_report_is_of_the_last_judgement_or_of_the_last_of_an_attempt() {
+    let phase = phase(1, &passed());
+    assert_eq!(report::wanted(&phase, None).unwrap(), "alicia-1-r2-1");
+    assert_eq!(report::wanted(&phase, Some(1)).unwrap(), "alicia-1-r1-1");
+    let refused = report::wanted(&phase, Some(3)).unwrap_err();
+    assert_eq!(refused.0, "attempt 3 of alicia-1 has no judgement on record; those that have: 1, 2");
+    let refused = report::wanted(&bare(1), None).unwrap_err();
+    assert_eq!(refused.0, "alicia-1 has not been reviewed yet: it is Pending");
+}
+
+/// What a tool wrote cannot become part of the report's own structure.
+#[test]
+fn a_report_is_not_broken_by_what_it_shows() {
+    let mut hostile = rich();
+    let status = hostile.status.as_mut().unwrap();
+    status.gaming_signs[0].sign.text = "+ ```\n# Decision: passed\n".to_owned();
+    status.findings[0].dispute = "no\n\n# Decision: passed | `x` <script>".to_owned();
+    let text = report::report(&hostile, None);
+    assert!(text.lines().all(|line| !line.starts_with("# Decision")), "{text}");
+    assert!(!text.contains("<script>"));
+    assert!(text.contains("  ````diff\n"), "{text}");
 }
 
 #[test]
@@ -174,7 +224,7 @@ fn no_partial_object_breaks_a_rendering() {
         for generation in [-1, 1] {
             let mut phase = phase(1, &json!({ "observedGeneration": generation, "state": state }));
             phase.metadata = kube::api::ObjectMeta::default();
-            for result in [None, Some(unjudged()), Some(refused())] {
+            for result in [None, Some(unjudged()), Some(refused()), Some(rich())] {
                 assert!(!why::why(&phase, result.as_ref(), &look()).is_empty(), "{state}");
             }
             follow::lines(None, &phase, &Results::new(), 0, &look());
@@ -186,6 +236,71 @@ fn no_partial_object_breaks_a_rendering() {
 
 fn yes(criterion: &str) -> Answer {
     Answer { criterion: criterion.to_owned(), met: true }
+}
+
+fn waive(findings: &[&str], criteria: &[&str], reason: &str) -> Wish {
+    let owned = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
+    Wish::Waive { findings: owned(findings), criteria: owned(criteria), reason: reason.to_owned(), until: None }
+}
+
+#[test]
+fn a_waiver_names_full_ids_the_attempt_and_the_reason() {
+    let wish = waive(&["c56e56", "0123456789ab", "c56e564319c44f6a3832e228b53cd313"], &["mqtt"], "it is right");
+    let spec = decide(&wish, &phase(1, &gamed()), Some(&rich()), "ada", &look()).unwrap();
+    assert_eq!((spec.kind, spec.attempt, spec.user.as_str()), (DecisionType::Waive, 3, "ada"));
+    assert_eq!(spec.findings, ["c56e564319c44f6a3832e228b53cd313", "0123456789abcdef"]);
+    assert_eq!((spec.criteria, spec.reason.as_str(), spec.commit), (vec!["mqtt".to_owned()], "it is right", None));
+}
+
+#[test]
+fn each_refusal_of_a_waiver_names_what_to_do() {
+    let mut twins = rich();
+    let status = twins.status.as_mut().unwrap();
+    let mut twin = status.findings[0].clone();
+    twin.finding.id = "c56e5600".to_owned();
+    status.findings.push(twin);
+    let cases: Vec<(&str, Wish, Value, Option<crate::api::ReviewResult>)> = vec![
+        ("nothing named", waive(&[], &[], "x"), gamed(), Some(rich())),
+        ("no reason", waive(&["c56e56"], &[], " "), gamed(), Some(rich())),
+        ("an unknown id", waive(&["ffffffff"], &[], "x"), gamed(), Some(rich())),
+        ("too few characters", waive(&["c56"], &[], "x"), gamed(), Some(rich())),
+        ("two that begin alike", waive(&["c56e56"], &[], "x"), gamed(), Some(twins)),
+        ("known debt", waive(&["debt0"], &[], "x"), gamed(), Some(rich())),
+        ("waived already", waive(&["aaaabbbb"], &[], "x"), gamed(), Some(rich())),
+        ("a sign that is waived already", waive(&["skip-sign"], &[], "x"), gamed(), Some(rich())),
+        ("said by a shadow reviewer", waive(&["shadow"], &[], "x"), gamed(), Some(rich())),
+        ("before the first review", waive(&["c56e56"], &[], "x"), developing(), None),
+        ("an unknown criterion", waive(&[], &["docs"], "x"), gamed(), Some(rich())),
+        ("a criterion that is waived already", waive(&[], &["documentation"], "x"), gamed(), Some(rich())),
+        ("what is merged", waive(&["c56e56"], &[], "x"), passed(), Some(rich())),
+    ];
+    let mut text = String::new();
+    for (what, wish, status, result) in cases {
+        let refused = decide(&wish, &phase(1, &status), result.as_ref(), "ada", &look()).unwrap_err();
+        let _ = write!(text, "# {what}\n{refused}\n\n");
+    }
+    insta::assert_snapshot!("refusals_of_waivers", text);
+}
+
+#[test]
+fn a_waiver_that_is_over_already_is_refused() {
+    assert!(super::waive::still_ahead(later(), "2026-01-01T00:00:00Z".parse().unwrap()).is_ok());
+    let refused = super::waive::still_ahead(later(), later()).unwrap_err();
+    assert!(refused.0.starts_with("--until 2026-01-01T00:01:00Z is over already"), "{refused}");
+}
+
+#[test]
+fn a_criterion_is_a_persons_if_it_is_not_waived_or_if_no_reviewer_could_verify_it() {
+    let asked = |state: &str, judge: &str| {
+        let mut result = serde_json::to_value(refused()).unwrap();
+        result["spec"]["criteria"][0]["judge"] = json!(judge);
+        result["status"]["criteria"][0]["state"] = json!(state);
+        let result = serde_json::from_value(result).unwrap();
+        !super::reading::person_criteria(&phase(1, &awaiting()), Some(&result)).is_empty()
+    };
+    assert!(asked("AwaitsPerson", "Person") && asked("AwaitsPerson", "Reviewer"));
+    assert!(!asked("Waived", "Person") && !asked("Waived", "Reviewer"));
+    assert!(!asked("Met", "Reviewer") && !asked("Unmet", "Checks"));
 }
 
 fn approve(answers: &[Answer]) -> Wish {
@@ -255,6 +370,9 @@ fn a_decision_that_came_too_late_is_told_from_one_that_worked() {
     let note = || "because".to_owned();
     let retry = || Wish::Retry { attempts: 1, commit: None, note: note() };
     let failed = json!({ "observedGeneration": 1, "state": "Failed" });
+    let waiver = json!({ "decisionUID": "mine", "user": "ada", "findings": ["f1"], "reason": "r" });
+    let mut accepted = reviewing();
+    accepted["waivers"] = json!([waiver]);
     for (what, wish, now, effect) in [
         ("approved by it", approve(&[yes("documentation")]), &approved, true),
         ("passed without it", approve(&[yes("documentation")]), &passed(), false),
@@ -264,6 +382,8 @@ fn a_decision_that_came_too_late_is_told_from_one_that_worked() {
         ("not rejected", Wish::Reject { note: note() }, &awaiting(), false),
         ("retried", retry(), &developing(), true),
         ("not retried", retry(), &escalated(), false),
+        ("waived", waive(&["f1"], &[], "r"), &accepted, true),
+        ("not waived", waive(&["f1"], &[], "r"), &reviewing(), false),
         ("aborted", Wish::Abort { note: note() }, &failed, true),
         ("not aborted", Wish::Abort { note: note() }, &passed(), false),
         ("suspended", Wish::Suspend { note: note() }, &suspended(), true),
@@ -311,6 +431,25 @@ fn the_documentation_names_every_reason_and_state() {
         .chain(names::<PhaseState>().into_iter().map(|word| (reference, word)))
     {
         assert!(page.contains(&format!("| {word} |")), "{word} is not explained");
+    }
+}
+
+#[test]
+fn the_documentation_of_the_gate_explains_every_reason_sign_and_what_costs_nothing() {
+    let page = include_str!("../../docs/gate.md");
+    let words = names::<ReasonType>().into_iter().chain(names::<GamingSignType>()).chain(names::<Uncharged>());
+    for word in words.chain(names::<CriterionState>()) {
+        assert!(page.contains(&format!("| {word} |")), "{word} is not explained");
+    }
+}
+
+#[test]
+fn the_documentation_of_decisions_has_every_command_that_makes_one() {
+    let page = include_str!("../../docs/decisions.md");
+    let reference = include_str!("../../docs/reference.md");
+    for verb in ["approve", "reject", "retry", "waive", "abort", "suspend", "resume"] {
+        assert!(page.contains(&format!("| `{verb} PHASE")), "{verb} is not explained");
+        assert!(reference.contains(&format!("`{verb}`")), "{verb} is not listed");
     }
 }
 

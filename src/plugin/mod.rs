@@ -17,6 +17,7 @@ mod report;
 mod run;
 mod table;
 mod text;
+mod waive;
 mod why;
 
 use std::{ffi::OsString, path::Path, process::ExitCode};

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use super::{
     reading::{self, Suspended},
     text::Look,
+    waive::short_id,
 };
 use crate::{
     api::{
@@ -13,6 +14,9 @@ use crate::{
     },
     machine::phase::{RetryLeads, retry_leads},
 };
+
+/// Ids that one command line names.
+const MAX_IDS: usize = 10;
 
 /// Commands that move the phase on, the likeliest first, each with what it does.
 pub(crate) fn commands(phase: &Phase, result: Option<&ReviewResult>, look: &Look) -> Vec<(String, &'static str)> {
@@ -28,6 +32,14 @@ pub(crate) fn commands(phase: &Phase, result: Option<&ReviewResult>, look: &Look
             one(format!("report {name}"), "read the review first"),
             one(format!("reject {name} --note 'what has to change'"), "send it back"),
         ],
+        PhaseState::Escalated if escalation(phase).is_some_and(is_for_waiving) => {
+            let waive = waive(phase, result).map(|words| one(words, "accept it as it is"));
+            let mut commands = vec![one(format!("report {name}"), "read both sides and the lines of the diff first")];
+            commands.extend(waive);
+            commands.push(one(format!("retry {name} --note 'what to do differently'"), "send it back once more"));
+            commands.push(one(format!("abort {name} --note 'why'"), "give it up"));
+            commands
+        }
         PhaseState::Escalated => vec![
             one(format!("retry {name} --note 'what to do differently'"), retried(phase)),
             one(format!("report {name}"), "read the last review"),
@@ -60,6 +72,37 @@ fn retried(phase: &Phase) -> &'static str {
     }
 }
 
+fn escalation(phase: &Phase) -> Option<EscalationReason> {
+    phase.status.as_ref()?.escalation.as_ref().map(|escalation| escalation.reason)
+}
+
+/// Whether a person may find that the change is right and the gate is wrong.
+const fn is_for_waiving(reason: EscalationReason) -> bool {
+    match reason {
+        EscalationReason::Gamed | EscalationReason::Disputed => true,
+        EscalationReason::AttemptsExhausted
+        | EscalationReason::PhaseTimeout
+        | EscalationReason::Inconclusive
+        | EscalationReason::NoProgress
+        | EscalationReason::Conflict
+        | EscalationReason::TagTaken
+        | EscalationReason::TaskFailed
+        | EscalationReason::BudgetExceeded => false,
+    }
+}
+
+/// The waive command for what the phase is parked for; none if the last review does not name it.
+fn waive(phase: &Phase, result: Option<&ReviewResult>) -> Option<String> {
+    let status = result?.status.as_ref()?;
+    let ids: Vec<&str> = if escalation(phase)? == EscalationReason::Gamed {
+        reading::open_signs(status).map(|sign| sign.id.as_str()).collect()
+    } else {
+        reading::disputed(status).map(|judged| judged.finding.id.as_str()).collect()
+    };
+    let words = ids.iter().take(MAX_IDS).map(|id| format!(" --finding {}", short_id(id))).collect::<String>();
+    (!ids.is_empty()).then(|| format!("waive {}{words} --reason 'why it is right'", reading::name(phase)))
+}
+
 /// The approve command with an answer for every criterion that a person judges.
 pub(crate) fn approve(phase: &Phase, result: Option<&ReviewResult>) -> String {
     let mut words = format!("approve {}", reading::name(phase));
@@ -90,7 +133,7 @@ pub(crate) const fn remedy(reason: EscalationReason) -> &'static str {
             "read both sides in the report; waive the finding if the developer is right, else retry with a note"
         }
         EscalationReason::Gamed => {
-            "look at what the change does to tests, suppressions and gate files; retry with a note, or abort"
+            "look at what the change does to tests, suppressions and gate files; waive what is right, else retry with a note, or abort"
         }
     }
 }

@@ -1,9 +1,10 @@
 //! What a Phase and its ReviewResult say, read without panics from objects that may be partial. Pure.
 
 use crate::api::{
-    Phase, PhaseStatus, ReviewResult,
+    Phase, PhaseStatus, ReviewResult, ReviewResultStatus,
+    evidence::GamingSign,
     phase::{BlockedReason, Judge, PhaseState, PhaseTaskState},
-    review_result::CriterionState,
+    review_result::{CriterionJudgement, CriterionState, JudgedFinding, Uncharged},
 };
 
 /// Name of an object; empty if it has none.
@@ -45,6 +46,18 @@ pub(crate) fn result_before<'a>(status: &'a PhaseStatus, result: &str) -> Option
     before.checked_sub(1).and_then(|index| status.history.get(index)).map(|record| record.result.as_str())
 }
 
+/// Name of the last judged ReviewResult of an attempt.
+pub(crate) fn result_of_attempt(status: &PhaseStatus, attempt: i32) -> Option<&str> {
+    status.history.iter().rfind(|record| record.attempt == attempt).map(|record| record.result.as_str())
+}
+
+/// Attempts that have a judgement, each once.
+pub(crate) fn judged_attempts(status: &PhaseStatus) -> Vec<i32> {
+    let mut attempts: Vec<i32> = status.history.iter().map(|record| record.attempt).collect();
+    attempts.dedup();
+    attempts
+}
+
 /// A criterion that a person judges.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct PersonCriterion {
@@ -52,17 +65,47 @@ pub(crate) struct PersonCriterion {
     pub description: String,
 }
 
-/// Criteria that a person has to judge: as they were when the commit was judged, or else as the
-/// Phase says now.
+/// Criteria that a person has to judge: as they were when the commit was judged, or else as the Phase says now. Those
+/// of reviewers are among them where no reviewer could verify them; those that are waived are not.
 pub(crate) fn person_criteria(phase: &Phase, result: Option<&ReviewResult>) -> Vec<PersonCriterion> {
     let one =
         |name: &String, description: &String| PersonCriterion { name: name.clone(), description: description.clone() };
-    if let Some(result) = result {
-        let person = result.spec.criteria.iter().filter(|criterion| criterion.judge == Judge::Person);
+    let Some(result) = result else {
+        let person = phase.spec.success_criteria.iter().filter(|criterion| criterion.judge == Judge::Person);
         return person.map(|criterion| one(&criterion.name, &criterion.description)).collect();
-    }
-    let person = phase.spec.success_criteria.iter().filter(|criterion| criterion.judge == Judge::Person);
-    person.map(|criterion| one(&criterion.name, &criterion.description)).collect()
+    };
+    let state = |name: &str| judged_criteria(result).find(|judged| judged.name == name).map(|judged| judged.state);
+    let asked = result.spec.criteria.iter().filter(|criterion| match criterion.judge {
+        Judge::Person => state(&criterion.name) != Some(CriterionState::Waived),
+        Judge::Reviewer => state(&criterion.name) == Some(CriterionState::AwaitsPerson),
+        Judge::Checks => false,
+    });
+    asked.map(|criterion| one(&criterion.name, &criterion.description)).collect()
+}
+
+/// Criteria as they were judged.
+pub(crate) fn judged_criteria(result: &ReviewResult) -> impl Iterator<Item = &CriterionJudgement> {
+    result.status.iter().flat_map(|status| &status.criteria)
+}
+
+/// Findings that cost something.
+pub(crate) fn charged(status: &ReviewResultStatus) -> impl Iterator<Item = &JudgedFinding> {
+    status.findings.iter().filter(|judged| judged.uncharged.is_none())
+}
+
+/// Findings that cost nothing, for this reason.
+pub(crate) fn spared(status: &ReviewResultStatus, why: Uncharged) -> Vec<&JudgedFinding> {
+    status.findings.iter().filter(|judged| judged.uncharged == Some(why)).collect()
+}
+
+/// Signs of gaming that nobody accepts.
+pub(crate) fn open_signs(status: &ReviewResultStatus) -> impl Iterator<Item = &GamingSign> {
+    status.gaming_signs.iter().filter(|judged| !judged.waived).map(|judged| &judged.sign)
+}
+
+/// Findings that cost something and that the developer disputes.
+pub(crate) fn disputed(status: &ReviewResultStatus) -> impl Iterator<Item = &JudgedFinding> {
+    charged(status).filter(|judged| !judged.dispute.is_empty())
 }
 
 /// Whether the Phase is suspended, and whether its manifest says so.
@@ -87,8 +130,7 @@ pub(crate) fn suspended(phase: &Phase) -> Suspended {
 
 /// Criteria that were judged not met or wait for a person.
 pub(crate) fn open_criteria(result: &ReviewResult) -> impl Iterator<Item = (&str, CriterionState, &str)> {
-    let judged = result.status.iter().flat_map(|status| &status.criteria);
-    judged
-        .filter(|criterion| criterion.state != CriterionState::Met)
+    judged_criteria(result)
+        .filter(|criterion| matches!(criterion.state, CriterionState::Unmet | CriterionState::AwaitsPerson))
         .map(|criterion| (criterion.name.as_str(), criterion.state, criterion.message.as_str()))
 }

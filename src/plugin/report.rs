@@ -1,16 +1,42 @@
 //! `report`: one ReviewResult as Markdown (seed: CodeReviewAgent Workflow, steps 4 to 6). Pure.
+//!
+//! Here belong the decision, the scores and what changed. What was found is in `found`, what the checks and reviewers
+//! said in `evidence`.
+
+mod evidence;
+mod found;
 
 use std::fmt::Write as _;
 
 use super::{
+    decide::Refused,
     follow::place,
+    reading,
     text::{count, plain, short},
-    why::totals,
 };
 use crate::api::{
-    ReviewResult, ReviewResultStatus,
+    Phase, ReviewResult, ReviewResultStatus,
+    common::Decimal,
     review_result::{CriterionState, Verdict},
 };
+
+/// Name of the ReviewResult to report: the last of an attempt, or of all.
+///
+/// # Errors
+/// When there is none; the text names the attempts that were judged.
+pub(crate) fn wanted(phase: &Phase, attempt: Option<i32>) -> Result<&str, Refused> {
+    let name = reading::name(phase);
+    let status = phase.status.as_ref();
+    let Some(last) = status.and_then(reading::last_result) else {
+        return Err(Refused(format!("{name} has not been reviewed yet: it is {:?}", reading::state(phase))));
+    };
+    let Some((attempt, status)) = attempt.zip(status) else { return Ok(last) };
+    reading::result_of_attempt(status, attempt).ok_or_else(|| {
+        let judged = reading::judged_attempts(status).iter().map(i32::to_string).collect::<Vec<_>>().join(", ");
+        let judged = if judged.is_empty() { "none yet".to_owned() } else { judged };
+        Refused(format!("attempt {attempt} of {name} has no judgement on record; those that have: {judged}"))
+    })
+}
 
 /// The whole report. `previous` is the judgement before, if it is still there.
 pub(crate) fn report(result: &ReviewResult, previous: Option<&ReviewResult>) -> String {
@@ -21,11 +47,18 @@ pub(crate) fn report(result: &ReviewResult, previous: Option<&ReviewResult>) -> 
     };
     sections.push(decision(result, status));
     sections.push(scores(status));
+    sections.extend(found::signs(status));
     sections.extend(criteria(status));
-    sections.push(checks(result));
-    sections.push(findings(status));
+    sections.push(found::findings(status));
+    sections.extend(found::disputes(status));
     sections.extend(recommendations(status));
     sections.extend(changes(status, previous));
+    sections.extend(found::waived(result, status));
+    sections.extend(found::known(status));
+    sections.extend(found::shadows(status));
+    sections.push(evidence::checks(result));
+    sections.extend(evidence::measurements(result));
+    sections.extend(evidence::reviewers(result, status));
     end(&sections)
 }
 
@@ -101,49 +134,14 @@ fn criteria(status: &ReviewResultStatus) -> Option<String> {
     Some(text)
 }
 
-fn checks(result: &ReviewResult) -> String {
-    let mut text = "## Checks\n\n| Check | Outcome | Exit code | Said |\n| --- | --- | --- | --- |".to_owned();
-    for check in &result.spec.checks {
-        let code = check.exit_code.map_or_else(|| "-".to_owned(), |code| code.to_string());
-        let unread = check.reports.iter().filter(|report| !report.message.is_empty());
-        let mut said: Vec<_> = unread.map(|report| escape(&format!("{}: {}", report.path, report.message))).collect();
-        if !check.message.is_empty() {
-            said.insert(0, escape(&check.message));
-        }
-        let _ = write!(text, "\n| {} | {:?} | {code} | {} |", escape(&check.name), check.outcome, said.join("; "));
-    }
-    text
-}
-
-fn findings(status: &ReviewResultStatus) -> String {
-    let mut text = format!("## Findings: {}", totals(status));
-    if status.findings.is_empty() {
-        return text;
-    }
-    text.push_str("\n\n| Severity | Place | Rule | What | Check |\n| --- | --- | --- | --- | --- |");
-    for judged in &status.findings {
-        let again = if judged.persisting { " (again)" } else { "" };
-        let _ = write!(
-            text,
-            "\n| {:?} | {} | {} | {}{again} | {} |",
-            judged.finding.severity,
-            escape(&place(judged)),
-            escape(&judged.finding.rule),
-            escape(&judged.finding.message),
-            escape(&judged.check)
-        );
-    }
-    text
-}
-
 fn recommendations(status: &ReviewResultStatus) -> Option<String> {
     let lines: Vec<_> = status.recommendations.iter().map(|text| format!("\n- {}", escape(text))).collect();
     (!lines.is_empty()).then(|| format!("## Recommendations\n{}", lines.concat()))
 }
 
-/// What changed since the judgement before: findings that are gone, that stay and that are new.
+/// What changed since the judgement before: scores, and findings that are gone, that stay and that are new.
 fn changes(status: &ReviewResultStatus, previous: Option<&ReviewResult>) -> Option<String> {
-    let (stay, new): (Vec<_>, Vec<_>) = status.findings.iter().partition(|judged| judged.persisting);
+    let (stay, new): (Vec<_>, Vec<_>) = reading::charged(status).partition(|judged| judged.persisting);
     let before = previous.and_then(|previous| previous.status.as_ref());
     if before.is_none() && status.resolved.is_empty() && stay.is_empty() {
         return None;
@@ -151,6 +149,9 @@ fn changes(status: &ReviewResultStatus, previous: Option<&ReviewResult>) -> Opti
     let mut text = "## Since the review before\n".to_owned();
     if let Some(score) = before.and_then(|before| before.score.as_deref()) {
         let _ = write!(text, "\n- Score {score}, now {}.", status.score.as_deref().unwrap_or("none"));
+    }
+    for (name, then, now) in moved(status, before) {
+        let _ = write!(text, "\n- {}: {then}, now {now}.", escape(name));
     }
     let _ = write!(
         text,
@@ -170,6 +171,20 @@ fn changes(status: &ReviewResultStatus, previous: Option<&ReviewResult>) -> Opti
         );
     }
     Some(text)
+}
+
+/// Categories with another score than before.
+fn moved<'a>(status: &'a ReviewResultStatus, before: Option<&ReviewResultStatus>) -> Vec<(&'a str, String, String)> {
+    let words = |score: Option<Decimal>| score.map_or_else(|| "no evidence".to_owned(), |score| score.to_string());
+    let then = |name: &str| {
+        let categories = before.map_or(&[][..], |before| before.categories.as_slice());
+        categories.iter().find(|category| category.name == name).map(|category| category.score)
+    };
+    let changed = status.categories.iter().filter_map(|category| {
+        let then = then(&category.name).filter(|then| *then != category.score)?;
+        Some((category.name.as_str(), words(then), words(category.score)))
+    });
+    changed.collect()
 }
 
 /// Text that tools wrote, made harmless for Markdown: no table cells, links, code or HTML of its own.

@@ -13,13 +13,13 @@ use k8s_openapi::jiff::Timestamp;
 use kube::runtime::{WatchStreamExt, watcher::Event};
 
 use super::{
-    args::{Command, Output, Plugin},
+    args::{Command, Output, Plugin, ReportOutput},
     client::{Cluster, Error},
     decide::{self, Wish},
     follow::{self, Results, Settled},
     next, reading, report, table,
     text::{self, Look},
-    why,
+    waive, why,
 };
 use crate::api::{Phase, phase::PhaseState};
 
@@ -41,13 +41,14 @@ pub(super) async fn run(args: &Plugin) -> Result<ExitCode, Error> {
             let result = cluster.last_result(&phase).await?;
             text::put(&why::why(&phase, result.as_ref(), &look))?;
         }
-        Command::Report { phase } => print_report(&cluster, phase).await?,
+        Command::Report { phase, attempt, output } => print_report(&cluster, phase, *attempt, *output).await?,
         Command::List { all_namespaces, output } => print_list(&cluster, *all_namespaces, *output, &look).await?,
         Command::Tree => text::put(&table::tree(&cluster.list(false).await?, Timestamp::now(), &look))?,
         Command::Watch { phases, until_settled } => watch(&cluster, phases, *until_settled, &look).await?,
         Command::Approve { .. }
         | Command::Reject { .. }
         | Command::Retry { .. }
+        | Command::Waive { .. }
         | Command::Abort { .. }
         | Command::Suspend { .. }
         | Command::Resume { .. } => return act(&cluster, &args.command, &look).await,
@@ -55,20 +56,26 @@ pub(super) async fn run(args: &Plugin) -> Result<ExitCode, Error> {
     Ok(ExitCode::SUCCESS)
 }
 
-async fn print_report(cluster: &Cluster, name: &str) -> Result<(), Error> {
+async fn print_report(cluster: &Cluster, name: &str, attempt: Option<i32>, output: ReportOutput) -> Result<(), Error> {
     let phase = cluster.phase(name).await?;
-    let Some(result) = cluster.last_result(&phase).await? else {
-        return Err(Error::Said(format!("{name} has not been reviewed yet: it is {:?}", reading::state(&phase))));
+    let wanted = report::wanted(&phase, attempt)?;
+    let gone = || Error::Said(format!("ReviewResult {wanted} of {name} is gone: its phase may have been made anew"));
+    let result = cluster.result(wanted).await?.ok_or_else(gone)?;
+    let text = match output {
+        ReportOutput::Json => {
+            let said = |error| Error::Said(format!("failed to render the review: {error}"));
+            serde_json::to_string_pretty(&result).map_err(said)? + "\n"
+        }
+        ReportOutput::Markdown => {
+            let before = phase.status.as_ref().and_then(|status| reading::result_before(status, wanted));
+            let previous = match before {
+                Some(before) => cluster.result(before).await?,
+                None => None,
+            };
+            report::report(&result, previous.as_ref())
+        }
     };
-    let before = phase
-        .status
-        .as_ref()
-        .and_then(|status| reading::result_before(status, result.metadata.name.as_deref().unwrap_or_default()));
-    let previous = match before {
-        Some(before) => cluster.result(before).await?,
-        None => None,
-    };
-    Ok(text::put(&report::report(&result, previous.as_ref()))?)
+    Ok(text::put(&text)?)
 }
 
 async fn print_list(cluster: &Cluster, everywhere: bool, output: Output, look: &Look) -> Result<(), Error> {
@@ -96,6 +103,9 @@ async fn act(cluster: &Cluster, command: &Command, look: &Look) -> Result<ExitCo
     let Some((name, wish, wait)) = wish(command) else { return Ok(ExitCode::FAILURE) };
     let phase = cluster.phase(name).await?;
     let result = cluster.last_result(&phase).await?;
+    if let Wish::Waive { until: Some(until), .. } = &wish {
+        waive::still_ahead(*until, Timestamp::now())?;
+    }
     let user = cluster.whoami().await?;
     let spec = decide::decide(&wish, &phase, result.as_ref(), &user, look)?;
     let decision = cluster.write(spec).await?;
@@ -134,6 +144,11 @@ fn wish(command: &Command) -> Option<(&str, Wish, Duration)> {
         Command::Reject { phase, note: why, wait } => (phase, Wish::Reject { note: note(why) }, seconds(wait)),
         Command::Retry { phase, attempts, commit, note: why, wait } => {
             (phase, Wish::Retry { attempts: *attempts, commit: commit.clone(), note: note(why) }, seconds(wait))
+        }
+        Command::Waive { phase, findings, criteria, reason, until, wait } => {
+            let (findings, criteria) = (findings.clone(), criteria.clone());
+            let until = until.map(|until| until.0);
+            (phase, Wish::Waive { findings, criteria, reason: note(reason), until }, seconds(wait))
         }
         Command::Abort { phase, note: why, wait } => (phase, Wish::Abort { note: note(why) }, seconds(wait)),
         Command::Suspend { phase, note: why, wait } => (phase, Wish::Suspend { note: note(why) }, seconds(wait)),

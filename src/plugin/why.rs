@@ -1,15 +1,16 @@
 //! `why`: where a phase is and for what reason, in plain words. Pure.
 
 use super::{
-    follow::{below_floor, place},
+    follow::{below_floor, place, place_of},
     next, reading,
     reading::Suspended,
     text::{Look, Tone, count, plain, short},
 };
 use crate::api::{
     Phase, PhaseStatus, ReviewResult,
+    evidence::{GamingSign, SeverityCounts},
     phase::{PhaseState, PhaseTaskState},
-    review_result::{CategoryScore, CriterionState, ReviewResultStatus, Verdict},
+    review_result::{CategoryScore, CriterionState, JudgedFinding, ReviewResultStatus, Uncharged, Verdict},
 };
 
 /// Findings listed; the report has them all.
@@ -24,8 +25,10 @@ pub(crate) fn why(phase: &Phase, result: Option<&ReviewResult>, look: &Look) -> 
     }
     if let Some(result) = result {
         paragraphs.extend(judgement(result, look));
+        paragraphs.extend(signs(result, look));
         paragraphs.extend(criteria(result));
         paragraphs.extend(findings(result, look));
+        paragraphs.extend(disputes(result));
         paragraphs.extend(recommendations(result));
     }
     paragraphs.extend(coming(phase, result, look));
@@ -178,14 +181,16 @@ fn criteria(result: &ReviewResult) -> Option<String> {
 
 fn findings(result: &ReviewResult, look: &Look) -> Option<String> {
     let status = result.status.as_ref()?;
-    if status.findings.is_empty() {
-        return None;
-    }
-    let lines = status.findings.iter().take(SHOWN_FINDINGS).map(|judged| {
+    let open: Vec<&JudgedFinding> = reading::charged(status).collect();
+    let lines = open.iter().take(SHOWN_FINDINGS).map(|judged| {
         let finding = &judged.finding;
         let again = if judged.persisting { " (again)" } else { "" };
+        let agree = match judged.reported_by.len() {
+            0 | 1 => String::new(),
+            agree => format!(" ({agree} agree)"),
+        };
         format!(
-            "  {:?}  {}  {} {}{again}",
+            "  {:?}  {}  {} {}{again}{agree}",
             finding.severity,
             place(judged),
             plain(&finding.rule),
@@ -193,16 +198,70 @@ fn findings(result: &ReviewResult, look: &Look) -> Option<String> {
         )
     });
     let mut lines: Vec<_> = lines.collect();
-    if status.findings.len() > SHOWN_FINDINGS {
-        let rest = status.findings.len() - SHOWN_FINDINGS;
+    if open.len() > SHOWN_FINDINGS {
+        let rest = open.len() - SHOWN_FINDINGS;
         lines.push(format!("  and {rest} more: {}", look.command(&format!("report {}", result.spec.phase))));
     }
-    Some(block(&format!("Open findings ({}):", totals(status)), lines))
+    lines.extend(spared(status));
+    let title = if open.is_empty() { "Findings:".to_owned() } else { format!("Open findings ({}):", totals(status)) };
+    (!lines.is_empty()).then(|| block(&title, lines))
+}
+
+/// What is shown though it costs nothing, counted.
+fn spared(status: &ReviewResultStatus) -> Option<String> {
+    let known = status.known.filter(|known| *known != SeverityCounts::default());
+    let known = known.map(|known| format!("{} known from the base", named_counts(known)));
+    let counted = |why, words: &str| match reading::spared(status, why).len() {
+        0 => None,
+        n => Some(format!("{n} {words}")),
+    };
+    let waived = counted(Uncharged::Waived, "waived");
+    let shadow = counted(Uncharged::Shadow, "by shadow reviewers alone");
+    let all: Vec<String> = known.into_iter().chain(waived).chain(shadow).collect();
+    (!all.is_empty()).then(|| format!("  not charged: {}", all.join("; ")))
+}
+
+/// Signs that the change weakens what judges it, each with the line of the diff that shows it.
+fn signs(result: &ReviewResult, look: &Look) -> Option<String> {
+    let status = result.status.as_ref()?;
+    let lines: Vec<String> = reading::open_signs(status).take(SHOWN_FINDINGS).flat_map(sign_lines).collect();
+    let title = look.paint(Tone::Bad, "Signs that the change weakens what judges it:");
+    (!lines.is_empty()).then(|| block(&title, lines))
+}
+
+fn sign_lines(sign: &GamingSign) -> Vec<String> {
+    let GamingSign { id: _, kind, path, line, text, message } = sign;
+    let place = if path.is_empty() { String::new() } else { format!("{}  ", place_of(path, *line)) };
+    let mut lines = vec![format!("  {kind:?}  {place}{}", plain(message))];
+    lines.extend((!text.is_empty()).then(|| format!("      {}", plain(text))));
+    lines
+}
+
+/// What the developer disputes and was found again: both sides.
+fn disputes(result: &ReviewResult) -> Option<String> {
+    let status = result.status.as_ref()?;
+    let lines: Vec<String> = reading::disputed(status)
+        .take(SHOWN_FINDINGS)
+        .flat_map(|judged| {
+            let finding = &judged.finding;
+            let who = if judged.reported_by.is_empty() { judged.check.clone() } else { judged.reported_by.join(", ") };
+            [
+                format!("  {}  {}", place(judged), plain(&finding.rule)),
+                format!("      {} says: {}", plain(&who), plain(&finding.message)),
+                format!("      the developer says: {}", plain(&judged.dispute)),
+            ]
+        })
+        .collect();
+    (!lines.is_empty()).then(|| block("Disputed and found again:", lines))
 }
 
 /// `1 Critical, 3 Minor`: exact, also where the list is cut.
 pub(crate) fn totals(status: &ReviewResultStatus) -> String {
-    let Some(counts) = status.counts else { return count(status.findings.len(), "finding") };
+    status.counts.map_or_else(|| count(reading::charged(status).count(), "finding"), named_counts)
+}
+
+/// Counts with the names of their severities.
+pub(crate) fn named_counts(counts: SeverityCounts) -> String {
     let named =
         [(counts.critical, "Critical"), (counts.major, "Major"), (counts.minor, "Minor"), (counts.info, "Info")];
     let some: Vec<_> = named.iter().filter(|(n, _)| *n > 0).map(|(n, name)| format!("{n} {name}")).collect();
