@@ -32,6 +32,9 @@ const BLOCKED: [&str; 11] = [
     "SignatureValidationFailed",
 ];
 
+/// Longest image ID that is kept, in characters: the limit of the API.
+const MAX_IMAGE_ID: usize = 1024;
+
 /// Whether `made` is controlled by the object with this UID.
 pub(super) fn is_controlled_by(made: &impl Resource, uid: &str) -> bool {
     made.owner_references().iter().any(|owner| owner.controller == Some(true) && owner.uid == uid)
@@ -106,6 +109,7 @@ pub(super) fn pod_fact(pod: &Pod) -> PodFact {
         creating_since: creating_since(status),
         failed_before: finished.then(|| failed_before(status)).flatten(),
         main: main.map_or(MainFact::Waiting, main_fact),
+        image_id: main.and_then(image_id),
     }
 }
 
@@ -180,6 +184,12 @@ fn failed_before(status: &PodStatus) -> Option<String> {
     let pod =
         status.reason.as_deref().map(|reason| words(&format!("its pod failed: {reason}"), status.message.as_deref()));
     failed.or(pod)
+}
+
+/// As the kubelet gives it: a name with a digest, or the digest of an image that no registry named.
+fn image_id(container: &ContainerStatus) -> Option<String> {
+    let id = container.image_id.trim();
+    (!id.is_empty()).then(|| id.chars().take(MAX_IMAGE_ID).collect())
 }
 
 fn main_fact(container: &ContainerStatus) -> MainFact {

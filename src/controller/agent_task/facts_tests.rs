@@ -30,6 +30,30 @@ fn the_main_container(#[case] status: Value, #[case] expected: MainFact) {
 }
 
 #[rstest]
+#[case::a_digest_of_a_registry("registry.example/klein@sha256:0f1e", Some("registry.example/klein@sha256:0f1e"))]
+#[case::with_the_prefix_of_an_older_runtime(
+    "docker-pullable://klein@sha256:0f1e",
+    Some("docker-pullable://klein@sha256:0f1e")
+)]
+#[case::of_an_image_that_was_loaded("sha256:0f1e", Some("sha256:0f1e"))]
+#[case::not_pulled_yet("", None)]
+fn the_image_that_the_node_resolved(#[case] reported: &str, #[case] expected: Option<&str>) {
+    let companion =
+        json!({"name": "companion", "image": "p", "imageID": "p@sha256:99", "ready": true, "restartCount": 0});
+    let mut status = main_state(&json!({"running": {}}));
+    status["containerStatuses"][0]["imageID"] = json!(reported);
+    status["containerStatuses"].as_array_mut().unwrap().insert(0, companion);
+    assert_eq!(pod_fact(&pod(&status)).image_id.as_deref(), expected);
+}
+
+#[test]
+fn an_endless_image_id_is_cut_to_what_the_api_takes() {
+    let mut status = main_state(&json!({"running": {}}));
+    status["containerStatuses"][0]["imageID"] = json!("ä".repeat(5000));
+    assert_eq!(pod_fact(&pod(&status)).image_id.unwrap().chars().count(), 1024);
+}
+
+#[rstest]
 #[case::an_image_that_cannot_be_pulled("ImagePullBackOff", true)]
 #[case::a_name_that_is_no_image("InvalidImageName", true)]
 #[case::a_secret_that_is_missing("CreateContainerConfigError", true)]

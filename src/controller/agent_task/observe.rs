@@ -8,7 +8,7 @@ use super::facts;
 use crate::{
     api::{
         AgentTask, AgentTaskStatus, Phase,
-        agent_task::{PhaseLink, TaskState},
+        agent_task::{PhaseLink, Role, TaskState},
         phase::BlockedReason,
     },
     controller::{
@@ -74,7 +74,12 @@ fn snapshot(task: &AgentTask, world: &World<'_>, config: &OperatorConfig, now: T
             .filter(|job| is_stray(job, record.state, record.run))
             .map(|job| job.name_any())
             .collect(),
-        submitted: status.submission.as_ref().is_some_and(|submission| live(&submission.stamp)),
+        submitted: match task.spec.role {
+            Role::Reviewer => status.review.as_ref().is_some_and(|review| live(&review.stamp)),
+            Role::Developer | Role::Check | Role::Sync => {
+                status.submission.as_ref().is_some_and(|submission| live(&submission.stamp))
+            }
+        },
         delivery: status.delivery.as_ref().filter(|delivery| live(&delivery.stamp)).map(facts::delivery_fact),
         uid,
         record,

@@ -88,6 +88,20 @@ fn a_word(#[case] run: i32, #[case] pod_uid: &str, #[case] counts: bool) {
     assert_eq!((snapshot.submitted, snapshot.delivery.is_some()), (counts, counts));
 }
 
+#[rstest]
+#[case::a_review_is_what_a_reviewer_submits("Reviewer", "review", 2, true)]
+#[case::a_commit_is_not("Reviewer", "submission", 2, false)]
+#[case::a_review_of_an_older_run_is_ignored("Reviewer", "review", 1, false)]
+#[case::a_developer_submits_no_review("Developer", "review", 2, false)]
+fn what_is_asked_for(#[case] role: &str, #[case] field: &str, #[case] run: i32, #[case] counts: bool) {
+    let mut status = running();
+    let stamp = json!({"run": run, "podUID": "pod-2"});
+    status[field] = json!({"stamp": stamp, "commit": "c", "examined": []});
+    let mut task = task(&status);
+    task.spec.role = serde_json::from_value(json!(role)).unwrap();
+    assert_eq!(observed(&task, &[], None).submitted, counts);
+}
+
 #[test]
 fn the_job_of_the_recorded_run_is_the_one_that_counts() {
     let jobs = [job("job-1", 1, true), job("job-2", 2, false)];

@@ -55,6 +55,7 @@ fn pending(s: &Snapshot) -> Outcome {
         job: Some(s.next_job.clone()),
         pod: None,
         pod_uid: None,
+        image_id: None,
         message: WAITS_FOR_POD.to_owned(),
         not_before: None,
         blocked_since: None,
@@ -115,7 +116,12 @@ fn without_pod(s: &Snapshot, job: &JobFact) -> Outcome {
 }
 
 fn with_pod(s: &Snapshot, pod: &PodFact) -> Outcome {
-    let record = Record { pod: Some(pod.name.clone()), pod_uid: Some(pod.uid.clone()), ..s.record.clone() };
+    let record = Record {
+        pod: Some(pod.name.clone()),
+        pod_uid: Some(pod.uid.clone()),
+        image_id: pod.image_id.clone().or_else(|| s.record.image_id.clone()),
+        ..s.record.clone()
+    };
     if let Some(outcome) = ending::of_pod(s, &record, pod) {
         return outcome;
     }

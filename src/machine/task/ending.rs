@@ -67,7 +67,11 @@ fn judge(s: &Snapshot, pod: &PodFact, code: i32, delivery: &DeliveryFact) -> Wor
         Role::Check => Work::Checked(CheckOutcome::Passed, "passed".to_owned()),
         Role::Sync if delivery.heads => Work::Done("mirrored".to_owned()),
         Role::Sync => Work::Failed(FailureClass::Infra, with_output("no heads were mirrored", delivery)),
-        Role::Developer | Role::Reviewer => match &delivery.commit {
+        // Silence is no review: nothing was found only if it says what was examined.
+        Role::Reviewer => {
+            Work::Failed(FailureClass::AgentError, with_output("it ended without submit_review", delivery))
+        }
+        Role::Developer => match &delivery.commit {
             Some(commit) => Work::Done(format!("ended well; its work is {commit}")),
             None if delivery.refused => {
                 Work::Failed(FailureClass::AgentError, with_output("its work tree cannot be taken", delivery))

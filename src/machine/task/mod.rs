@@ -1,7 +1,7 @@
 //! The machine of an AgentTask: Pending → Starting → Running → Succeeded or Failed, one Job per
 //! run (design §5, §6).
 //!
-//! - A submission wins as soon as it is seen, whatever the exit code that follows.
+//! - A submission (of work, or of a review) wins as soon as it is seen, whatever the exit code that follows.
 //! - Otherwise the pod's end decides: the kubelet's word about the main container, together with
 //!   what the companion delivered. A pod that ended without a delivery was failed by the cluster.
 //! - A check's work is its outcome: however it ended, once it started it has one.
@@ -72,7 +72,7 @@ pub struct Snapshot {
     pub job: Option<JobFact>,
     /// Jobs of this task that belong to no live run and have not ended.
     pub strays: Vec<String>,
-    /// Whether the pinned pod of the recorded run has submitted.
+    /// Whether the pinned pod of the recorded run has submitted what its role is asked for: work, or a review.
     pub submitted: bool,
     /// What the pinned pod of the recorded run delivered.
     pub delivery: Option<DeliveryFact>,
@@ -160,6 +160,8 @@ pub struct PodFact {
     pub failed_before: Option<String>,
     /// The main container.
     pub main: MainFact,
+    /// Image of the main container, with the digest that the node resolved; none before it was pulled.
+    pub image_id: Option<String>,
 }
 
 /// A container that cannot start.

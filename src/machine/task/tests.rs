@@ -82,6 +82,7 @@ fn pod(main: MainFact) -> PodFact {
         creating_since: None,
         failed_before: None,
         main,
+        image_id: None,
     }
 }
 
@@ -344,6 +345,39 @@ fn the_end_of_a_developers_run(#[case] s: Snapshot, #[case] expected: &str) {
 }
 
 #[rstest]
+#[case::a_review_wins_at_once(working(Role::Reviewer, pod(MainFact::Running)).with(|s| s.submitted = true),
+    "Succeeded run 1 spent 0 infra 0 |  | 120 s | submitted")]
+#[case::a_review_wins_over_a_bad_end(working(Role::Reviewer, ended(MainFact::Exited(1))).with(|s| { s.submitted = true; s.delivery = Some(delivered(None)); }),
+    "Succeeded run 1 spent 0 infra 0 |  | 120 s | submitted")]
+#[case::a_late_review_of_a_run_that_was_given_up_counts(
+    new(Role::Reviewer).with(|s| { s.record = Record { run: 1, infra_runs: 1, failure_class: Some(FailureClass::Infra), not_before: Some(Time(ago(-7))), ..Record::default() }; s.submitted = true; }),
+    "Succeeded run 1 spent 0 infra 1 |  | - | submitted")]
+#[case::an_end_without_a_review_spends_a_run(working(Role::Reviewer, ended(MainFact::Exited(0))).with(|s| s.delivery = Some(delivered(None))),
+    "Pending run 1 spent 1 infra 0 AgentError |  | 4 s | run 1 ended (AgentError): it ended without submit_review")]
+#[case::a_changed_tree_is_no_review(working(Role::Reviewer, ended(MainFact::Exited(0))).with(|s| s.delivery = Some(DeliveryFact { message: "looks good\n".into(), ..delivered(Some("c")) })),
+    "Pending run 1 spent 1 infra 0 AgentError |  | 4 s | run 1 ended (AgentError): it ended without submit_review: looks good")]
+#[case::the_last_run_without_a_review_ends_the_task(working(Role::Reviewer, ended(MainFact::Exited(0))).with(|s| { s.delivery = Some(delivered(None)); s.record.spent_runs = 1; }),
+    "Failed run 1 spent 2 infra 0 AgentError |  | 120 s | AgentError: run 2 of 2: it ended without submit_review")]
+#[case::a_bad_exit_code_spends_a_run(working(Role::Reviewer, ended(MainFact::Exited(7))).with(|s| s.delivery = Some(delivered(None))),
+    "Pending run 1 spent 1 infra 0 AgentError |  | 4 s | run 1 ended (AgentError): it ended with exit code 7")]
+#[case::a_timeout_is_told_apart(working(Role::Reviewer, ended(MainFact::Exited(124))).with(|s| s.delivery = Some(DeliveryFact { timed_out: true, ..DeliveryFact::default() })),
+    "Pending run 1 spent 1 infra 0 Timeout |  | 4 s | run 1 ended (Timeout): it took longer than its timeout of 600 s")]
+#[case::out_of_memory_is_an_error(working(Role::Reviewer, ended(MainFact::OutOfMemory(0))).with(|s| s.delivery = Some(delivered(None))),
+    "Pending run 1 spent 1 infra 0 AgentError |  | 4 s | run 1 ended (AgentError): it used more memory than its limit and was killed (OOMKilled)")]
+#[case::a_pod_without_a_delivery_costs_nothing(
+    working(Role::Reviewer, ended(MainFact::Exited(0))),
+    "Pending run 1 spent 0 infra 1 Infra | delete job-1 | 4 s | run 1 ended (Infra): its pod ended (exit code 0) without a delivery"
+)]
+#[case::a_command_that_cannot_run_never_started(
+    working(Role::Reviewer, ended(MainFact::NotStarted("StartError".into()))),
+    "Pending run 1 spent 0 infra 1 Infra | delete job-1 | 4 s | run 1 ended (Infra): it never started: container agent: StartError"
+)]
+fn the_end_of_a_reviewers_run(#[case] s: Snapshot, #[case] expected: &str) {
+    assert_eq!(summary(&decide(&s)), expected);
+    assert_settled(&s);
+}
+
+#[rstest]
 #[case::exit_code_0_passed(
     MainFact::Exited(0),
     DeliveryFact::default(),
@@ -399,7 +433,22 @@ fn the_next_run_is_told_of_a_spent_one_and_not_of_what_the_cluster_did() {
 }
 
 #[test]
-fn a_submission_counts_for_developers_only() {
+fn the_image_of_the_run_is_recorded_kept_and_forgotten_with_the_next_run() {
+    let id = || Some("klein@sha256:0f".to_owned());
+    let seen = working(Role::Check, pod(MainFact::Running).with(|pod| pod.image_id = id()));
+    assert_eq!(decide(&seen).record.image_id, id());
+    assert_settled(&seen);
+    let unseen = working(Role::Check, ended(MainFact::Exited(0))).with(|s| {
+        s.record.image_id = id();
+        s.delivery = Some(DeliveryFact::default());
+    });
+    assert_eq!(decide(&unseen).record.image_id, id());
+    let next = new(Role::Check).with(|s| s.record = Record { run: 1, image_id: id(), ..Record::default() });
+    assert_eq!(decide(&next).record.image_id, None);
+}
+
+#[test]
+fn a_submission_counts_for_agents_only() {
     let s = working(Role::Check, pod(MainFact::Running)).with(|s| s.submitted = true);
     assert_eq!(decide(&s).record.state, TaskState::Running);
 }
@@ -485,7 +534,7 @@ prop_compose! {
 }
 
 fn any_role() -> impl Strategy<Value = Role> {
-    prop::sample::select(vec![Role::Developer, Role::Check, Role::Sync])
+    prop::sample::select(vec![Role::Developer, Role::Check, Role::Reviewer, Role::Sync])
 }
 
 fn any_state() -> impl Strategy<Value = TaskState> {
