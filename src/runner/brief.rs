@@ -4,11 +4,15 @@
 //! What comes from the repository or its tools is framed as data: an agent must not take a finding's
 //! text for an order.
 
+mod bands;
+mod review;
+
 use std::fmt::Write as _;
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use self::review::ReviewRequest;
 use super::protocol::Assignment;
 use crate::api::{
     agent_task::{Brief, BriefCheck, Role},
@@ -75,6 +79,9 @@ pub struct TaskFile {
     /// How the last run of this task failed; empty if none did.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub last_failure: String,
+    /// What to review (role Reviewer).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub review: Option<ReviewRequest>,
     /// Where to report and submit.
     pub mcp_url: String,
 }
@@ -114,6 +121,7 @@ impl TaskFile {
             findings: brief.findings,
             reasons: brief.reasons,
             last_failure: assignment.last_failure.clone(),
+            review: review::request(assignment),
             mcp_url: MCP_URL.to_owned(),
         }
     }
@@ -125,19 +133,25 @@ pub(super) fn files(assignment: &Assignment) -> Vec<(&'static str, String)> {
     let pretty = |value: &serde_json::Value| format!("{value:#}\n");
     let mut files = vec![
         ("task.json", pretty(&json!(task))),
-        ("findings.json", pretty(&json!(task.findings))),
+        ("findings.json", pretty(&json!(task.review.as_ref().map_or(&task.findings, |review| &review.previous)))),
         ("task.md", markdown(&task)),
     ];
-    files.extend(clients().into_iter().map(|(name, value)| (name, pretty(&value))));
+    files.extend(clients(assignment.role).into_iter().map(|(name, value)| (name, pretty(&value))));
     files
 }
 
 /// Configurations of MCP clients, to be named on their command lines.
-fn clients() -> [(&'static str, serde_json::Value); 3] {
+fn clients(role: Role) -> [(&'static str, serde_json::Value); 3] {
+    let tools: &[&str] = match role {
+        Role::Reviewer => &["get_review_request", "file_findings", "submit_review"],
+        Role::Developer | Role::Check | Role::Sync => {
+            &["get_assignment", "report_plan", "report_progress", "submit_work"]
+        }
+    };
     let claude = json!({ "mcpServers": { "phasegate": { "type": "http", "url": MCP_URL } } });
     let cline = json!({ "mcpServers": { "phasegate": {
         "type": "streamableHttp", "url": MCP_URL, "disabled": false,
-        "autoApprove": ["get_assignment", "report_plan", "report_progress", "submit_work"],
+        "autoApprove": tools,
     } } });
     let opencode = json!({
         "$schema": "https://opencode.ai/config.json",
@@ -147,8 +161,8 @@ fn clients() -> [(&'static str, serde_json::Value); 3] {
 }
 
 /// Files in the agent's home that tools look for by themselves.
-pub(super) fn home_files() -> Vec<(&'static str, String)> {
-    let [(_, claude), _, (_, opencode)] = clients();
+pub(super) fn home_files(role: Role) -> Vec<(&'static str, String)> {
+    let [(_, claude), _, (_, opencode)] = clients(role);
     vec![
         // The work tree belongs to the volume's owner, which git distrusts unless told otherwise.
         (
@@ -163,6 +177,9 @@ pub(super) fn home_files() -> Vec<(&'static str, String)> {
 
 /// `task.md`.
 fn markdown(task: &TaskFile) -> String {
+    if let Some(request) = &task.review {
+        return review::markdown(task, request);
+    }
     let mut text = format!("# {}: {}, attempt {}\n", task.phase, task.task, task.attempt);
     let mut section = |title: &str, body: &str| {
         if !body.trim().is_empty() {
@@ -266,7 +283,7 @@ mod tests {
 
     #[test]
     fn every_client_finds_the_companion() {
-        for (name, text) in clients() {
+        for (name, text) in [clients(Role::Developer), clients(Role::Reviewer)].into_iter().flatten() {
             assert!(text.to_string().contains(MCP_URL), "{name}");
         }
     }

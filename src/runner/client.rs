@@ -7,7 +7,10 @@ use tokio::time::Instant;
 
 use super::{
     PodArgs,
-    protocol::{Accepted, Assignment, DeliveryReport, ErrorBody, PlanReport, ProgressReport, SubmissionReport, path},
+    protocol::{
+        Accepted, Assignment, DeliveryReport, ErrorBody, PlanReport, ProgressReport, ReviewReport, SubmissionReport,
+        path,
+    },
 };
 use crate::git::client::CORRELATION_HEADER;
 
@@ -122,6 +125,15 @@ impl RunnerClient {
         }
     }
 
+    /// Submits a review. Whether it is the one that counts: the first of this run does.
+    pub async fn review(&self, report: &ReviewReport, longest: Duration) -> Result<bool, CallError> {
+        match self.post::<_, Accepted>("review", report, longest).await {
+            Ok(_) => Ok(true),
+            Err(CallError::Refused { status: 409, body: ErrorBody { reviewed: true, .. }, .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Delivers the end of the run.
     pub async fn deliver(&self, report: &DeliveryReport, longest: Duration) -> Result<Accepted, CallError> {
         self.post("delivery", report, longest).await
@@ -190,6 +202,7 @@ impl RunnerClient {
             error: super::protocol::cut(&text, 500),
             remedy: "see the operator's log".to_owned(),
             commit: None,
+            reviewed: false,
         });
         Err(CallError::Refused { resource, status: status.as_u16(), body, retry_after })
     }

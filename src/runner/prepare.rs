@@ -81,7 +81,7 @@ pub(super) async fn set_up(args: &PodArgs, places: &Places, assignment: &Assignm
     for (name, text) in brief::files(assignment) {
         write(&places.brief.join(name), text.as_bytes())?;
     }
-    for (name, text) in brief::home_files() {
+    for (name, text) in brief::home_files(assignment.role) {
         write(&places.home.join(name), text.as_bytes())?;
     }
     let known = serde_json::to_vec(assignment).map_err(io::Error::from);

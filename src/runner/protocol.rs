@@ -1,6 +1,6 @@
 //! What pods and operator say to each other (design §6): typed JSON, in one place for both ends.
 //!
-//! `GET …/assignment`, and `POST` for `plan`, `progress`, `submission`, `delivery` and `usage`, all below
+//! `GET …/assignment`, and `POST` for `plan`, `progress`, `submission`, `review`, `delivery` and `usage`, all below
 //! `/runner/v1/namespaces/{namespace}/tasks/{task}/` with `?run=N`. `Authorization: Bearer` with the token of
 //! the pod says which pod speaks. No behaviour beyond names and limits.
 
@@ -10,9 +10,10 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::api::{
-    agent_task::{Brief, FindingAnswer, Role},
+    agent_task::{Brief, CriterionOpinion, Examined, FindingAnswer, ReviewBrief, Role, TaskBase},
     check::Check,
-    evidence::ReportFacts,
+    common::Decimal,
+    evidence::{Finding, ReportFacts},
     repository::Upstream,
 };
 
@@ -26,6 +27,18 @@ pub const MAX_TEXT: usize = 4096;
 pub const MAX_ANSWERS: usize = 100;
 /// Most characters of the note of an answer.
 pub const MAX_NOTE: usize = 1024;
+/// Most categories that a review examines.
+pub const MAX_CATEGORIES: usize = 16;
+/// Most success criteria that a review judges.
+pub const MAX_CRITERIA: usize = 32;
+/// Most characters of what was examined, and of the evidence for a criterion.
+pub const MAX_EVIDENCE: usize = 1024;
+/// Most characters of each text of a finding: message, quote, recommendation.
+pub const MAX_FINDING_TEXT: usize = 600;
+/// Most characters of a path.
+pub const MAX_PATH: usize = 512;
+/// Most bytes of the findings of one review, as JSON: a kibibyte each.
+pub const MAX_REVIEW_BYTES: usize = 100 << 10;
 /// Most heads of a mirrored upstream.
 pub const MAX_HEADS: usize = 1000;
 /// Most reports of a delivery.
@@ -79,6 +92,12 @@ pub struct Assignment {
     /// The check to run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub check: Option<Check>,
+    /// The base that the commit is compared with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base: Option<TaskBase>,
+    /// What to review.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub review: Option<ReviewBrief>,
     /// Where to mirror from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub upstream: Option<Upstream>,
@@ -131,6 +150,26 @@ pub struct SubmissionReport {
     /// Answer for each open finding.
     #[serde(default)]
     pub answers: Vec<FindingAnswer>,
+}
+
+/// `POST …/review`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ReviewReport {
+    /// What was examined, per category.
+    pub examined: Vec<Examined>,
+    /// Findings whose places and quotes the companion has found at the commit.
+    #[serde(default)]
+    pub findings: Vec<Finding>,
+    /// Success criteria, as the reviewer sees them.
+    #[serde(default)]
+    pub criteria: Vec<CriterionOpinion>,
+    /// The number the reviewer would give.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub own_score: Option<Decimal>,
+    /// The review in a few sentences.
+    #[serde(default)]
+    pub summary: String,
 }
 
 /// `POST …/delivery`.
@@ -193,6 +232,9 @@ pub struct ErrorBody {
     /// The commit that was submitted first (409 to a submission).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub commit: Option<String>,
+    /// Another review was submitted first (409 to a review).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub reviewed: bool,
 }
 
 /// Cuts a text to at most `most` characters, with a mark where something is missing. NUL has no place in JSON stores.

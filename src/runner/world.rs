@@ -101,6 +101,13 @@ async fn answer(
     let token = headers["authorization"].to_str().unwrap().to_owned();
     let run = query.get("run").cloned().unwrap_or_default();
     operator.calls.lock().unwrap().push(Call { resource: resource.clone(), run, token, body: body.clone() });
+    if resource == "review" {
+        let mut first = operator.first.lock().unwrap();
+        if first.get_or_insert_with(|| body.to_string()) != &body.to_string() {
+            let body = json!({"error": "reviewed before", "remedy": "end the run", "reviewed": true});
+            return (StatusCode::CONFLICT, Json(body)).into_response();
+        }
+    }
     if resource == "submission" {
         let mut first = operator.first.lock().unwrap();
         let commit = body["commit"].as_str().unwrap().to_owned();

@@ -39,7 +39,9 @@ pub(super) async fn deliver(companion: &Companion, deadline: Instant) -> Result<
             work(companion, well, deadline, &mut delivery).await;
         }
         Role::Check => delivery.reports = reports(companion).await,
-        Role::Reviewer | Role::Sync => {}
+        // Waits for a review that is being submitted: an end without one is a failure.
+        Role::Reviewer => drop(companion.review.lock().await),
+        Role::Sync => {}
     }
     delivery.message = cut(&delivery.message, MAX_TEXT);
     companion.client.deliver(&delivery, deadline.saturating_duration_since(Instant::now())).await?;

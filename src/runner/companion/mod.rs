@@ -1,13 +1,15 @@
 //! `companion`: the sidecar (design §6). It is the agent's MCP server, the only one that commits and pushes, and it
 //! delivers once the main container has ended, however that ended.
 //!
-//! `tools` is what agents call, `http` the way to them, `submit` the one way a commit is handed in, `deliver` the end
-//! of a run, `evidence` and `output` read what the main container left: hostile, all of it.
+//! `tools` is what agents call, `http` the way to them, `submit` the one way a commit is handed in, `review` what a
+//! reviewer files and submits, `deliver` the end of a run, `evidence` and `output` read what the main container left:
+//! hostile, all of it.
 
 mod deliver;
 mod evidence;
 mod http;
 mod output;
+pub(super) mod review;
 mod submit;
 mod tools;
 
@@ -23,6 +25,7 @@ use tokio::{
     time::Instant,
 };
 
+use self::review::Filed;
 use super::{
     Places, PodArgs,
     client::{CallError, RunnerClient},
@@ -50,6 +53,14 @@ pub enum CompanionError {
         /// Why.
         source: io::Error,
     },
+    /// What was filed before cannot be read.
+    #[error("failed to read the findings that were filed from {path}: {source}; end the pod, and the run starts again")]
+    Filed {
+        /// Where they are.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
     /// The address is taken.
     #[error("failed to listen on {LISTEN}: {0}; no other container of the pod may use port 4000")]
     Listen(io::Error),
@@ -71,6 +82,8 @@ pub(super) struct Companion {
     limits: Limits,
     /// The commit that was submitted. Held while one is being submitted, so that there is one at a time.
     submitted: Mutex<Option<String>>,
+    /// What a reviewer has filed. Held while something is filed or submitted.
+    review: Mutex<Filed>,
 }
 
 impl Companion {
@@ -79,12 +92,15 @@ impl Companion {
         let path = places.git.join(ASSIGNMENT);
         let read = std::fs::read(&path).and_then(|bytes| serde_json::from_slice(&bytes).map_err(io::Error::from));
         let assignment: Assignment = read.map_err(|source| CompanionError::Assignment { path, source })?;
+        let filed = Filed::read(&places.git);
+        let filed = filed.map_err(|source| CompanionError::Filed { path: places.git.join(review::REVIEW), source })?;
         Ok(Self {
             client: RunnerClient::new(args, &places.token)?,
             repository: PodRepository::new(args, &places.git, &assignment.clone_path, &places.token),
             places: places.clone(),
             limits: Limits::default(),
             submitted: Mutex::new(None),
+            review: Mutex::new(filed),
             assignment,
         })
     }

@@ -1,4 +1,5 @@
-//! The MCP tools of a developer. Every other role has none, and every other tool is refused.
+//! The MCP server: the tools of a developer are here, those of a reviewer in `review::tools`. Every other role has none,
+//! and every other tool is refused by name.
 //!
 //! Arguments are checked here, in words for a model: what is wrong and what to do instead.
 
@@ -23,7 +24,7 @@ use super::{
         brief::TaskFile,
         protocol::{MAX_LINE, MAX_NOTE, MAX_STEPS, PlanReport, ProgressReport, cut},
     },
-    Companion,
+    Companion, review,
 };
 use crate::api::agent_task::{FindingAnswer, FindingAnswerKind, Role};
 
@@ -82,7 +83,7 @@ enum Kind {
 /// The server.
 #[derive(Clone)]
 pub(super) struct Tools {
-    companion: Arc<Companion>,
+    pub(super) companion: Arc<Companion>,
     router: ToolRouter<Self>,
 }
 
@@ -91,7 +92,8 @@ impl Tools {
     pub(super) fn new(companion: Arc<Companion>) -> Self {
         let router = match companion.assignment.role {
             Role::Developer => Self::tool_router(),
-            Role::Check | Role::Reviewer | Role::Sync => ToolRouter::new(),
+            Role::Reviewer => Self::reviewer_tools(),
+            Role::Check | Role::Sync => ToolRouter::new(),
         };
         Self { companion, router }
     }
@@ -199,7 +201,7 @@ fn answer(done: Result<serde_json::Value, super::CallError>) -> CallToolResult {
     }
 }
 
-fn refused(why: &str) -> CallToolResult {
+pub(super) fn refused(why: &str) -> CallToolResult {
     CallToolResult::error(vec![ContentBlock::text(why)])
 }
 
@@ -207,7 +209,10 @@ impl ServerHandler for Tools {
     fn get_info(&self) -> ServerConfig {
         ServerConfig::new(ServerCapabilities::builder().enable_tools().build())
             .with_server_info(Implementation::new("phasegate", env!("CARGO_PKG_VERSION")))
-            .with_instructions(INSTRUCTIONS)
+            .with_instructions(match self.companion.assignment.role {
+                Role::Reviewer => review::tools::INSTRUCTIONS,
+                Role::Developer | Role::Check | Role::Sync => INSTRUCTIONS,
+            })
     }
 
     async fn list_tools(

@@ -16,7 +16,7 @@ use super::{
 use crate::{
     api::{
         AgentTask, AgentTaskStatus,
-        agent_task::{RunStamp, TaskState},
+        agent_task::{ReviewSubmission, Role, RunStamp, TaskState},
     },
     git::auth::TASK_AUDIENCE,
 };
@@ -120,19 +120,33 @@ impl Caller {
 }
 
 impl Live {
-    pub(super) fn state(&self) -> TaskState {
-        self.status.state
-    }
-
     /// Plans and progress are of interest while the run is at work.
     pub(super) fn at_work(&self) -> Result<(), Refused> {
-        match self.state() {
+        match self.status.state {
             TaskState::Starting | TaskState::Running => Ok(()),
             TaskState::Pending | TaskState::Succeeded | TaskState::Failed => Err(self.over()),
         }
     }
 
-    pub(super) fn over(&self) -> Refused {
+    /// What is asked for is taken until the task has ended, also from a pod that was given up too early.
+    pub(super) fn may_submit(&self) -> Result<(), Refused> {
+        match self.status.state {
+            TaskState::Pending | TaskState::Starting | TaskState::Running => Ok(()),
+            TaskState::Succeeded | TaskState::Failed => Err(self.over()),
+        }
+    }
+
+    /// Each role hands in its own kind of work.
+    pub(super) fn has_role(&self, role: Role) -> Result<(), Refused> {
+        let own = self.task.spec.role;
+        if own == role {
+            return Ok(());
+        }
+        let error = format!("this is the call of a {role:?}, and {} is a {own:?}", self.task.name_any());
+        Err(refuse(StatusCode::FORBIDDEN, error, "hand in what the role is asked for"))
+    }
+
+    fn over(&self) -> Refused {
         let error = format!("run {} of {} is over", self.stamp.run, self.task.name_any());
         refuse(StatusCode::CONFLICT, error, "end this pod")
     }
@@ -141,5 +155,10 @@ impl Live {
     pub(super) fn submitted(&self) -> Option<&str> {
         let submission = self.status.submission.as_ref().filter(|submission| submission.stamp == self.stamp)?;
         Some(&submission.commit)
+    }
+
+    /// The review this run has submitted.
+    pub(super) fn reviewed(&self) -> Option<&ReviewSubmission> {
+        self.status.review.as_ref().filter(|review| review.stamp == self.stamp)
     }
 }

@@ -1,12 +1,13 @@
 //! The operator's side of the runner API (design §6): routes, and what each report must look like.
 //!
 //! `caller` proves who speaks, `record` writes the pods' own part of the status, `pace` keeps
-//! heartbeats out of the API server. Nothing here decides what a report means.
+//! heartbeats out of the API server, `review` is what a review must look like. Nothing here decides what a report means.
 
 mod caller;
 mod pace;
 mod record;
 mod refusal;
+mod review;
 
 #[cfg(test)]
 mod tests;
@@ -38,7 +39,7 @@ use super::protocol::{
 use crate::{
     api::{
         AgentTask, AgentTaskSpec, Phase,
-        agent_task::{Delivery, PhaseLink, Plan, Progress, Submission, TaskState, Usage},
+        agent_task::{Delivery, PhaseLink, Plan, Progress, Role, Submission, Usage},
     },
     git::{
         CommitId,
@@ -85,6 +86,7 @@ pub fn router(state: RunnerApi) -> Router {
         .route(&path("plan"), post(plan))
         .route(&path("progress"), post(progress))
         .route(&path("submission"), post(submission))
+        .route(&path("review"), post(review::review))
         .route(&path("delivery"), post(delivery))
         .route(&path("usage"), post(usage))
         .layer(DefaultBodyLimit::max(MAX_BODY))
@@ -101,7 +103,8 @@ async fn assignment(State(api): State<RunnerApi>, caller: Caller) -> Result<Json
     let created_at = task.creation_timestamp().map(|time| time.0).unwrap_or_default();
     let (name, uid, namespace) =
         (task.name_any(), task.uid().unwrap_or_default(), task.namespace().unwrap_or_default());
-    let AgentTaskSpec { role, repository, phase, task, commit, branch, brief, check, upstream, .. } = task.spec;
+    let AgentTaskSpec { role, repository, phase, task, commit, branch, brief, check, base, review, upstream, .. } =
+        task.spec;
     Ok(Json(Assignment {
         agent_task: name,
         uid,
@@ -117,6 +120,8 @@ async fn assignment(State(api): State<RunnerApi>, caller: Caller) -> Result<Json
         brief,
         last_failure: status.last_failure,
         check,
+        base,
+        review,
         upstream,
     }))
 }
@@ -188,6 +193,7 @@ async fn submission(State(api): State<RunnerApi>, caller: Caller, body: Body<Sub
     });
     let (answers, summary): (Vec<_>, _) = (answers.collect(), cut(&summary, MAX_TEXT));
     let live = caller.live(&api).await?;
+    live.has_role(Role::Developer)?;
     if live.submitted().is_none() {
         of_this_run(&api, &live, &commit).await?;
     }
@@ -198,10 +204,7 @@ async fn submission(State(api): State<RunnerApi>, caller: Caller, body: Body<Sub
             Some(first) => return Err(refusal::submitted(first)),
             None => {}
         }
-        match live.state() {
-            TaskState::Pending | TaskState::Starting | TaskState::Running => {}
-            TaskState::Succeeded | TaskState::Failed => return Err(live.over()),
-        }
+        live.may_submit()?;
         own.submission = Some(Submission {
             stamp: live.stamp.clone(),
             commit: commit.to_string(),

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::api::{
     AgentTask,
-    agent_task::{Delivery, Plan, Progress, RunStamp, Submission, Usage},
+    agent_task::{Delivery, Plan, Progress, ReviewSubmission, RunStamp, Submission, Usage},
 };
 
 /// Field manager of what pods report.
@@ -37,6 +37,8 @@ pub(super) struct Own {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) delivery: Option<Delivery>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) review: Option<ReviewSubmission>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) usage: Option<Usage>,
 }
 
@@ -49,6 +51,7 @@ impl Own {
             progress: status.progress.filter(|progress| ours(&progress.stamp)),
             submission: status.submission.filter(|submission| ours(&submission.stamp)),
             delivery: status.delivery.filter(|delivery| ours(&delivery.stamp)),
+            review: status.review.filter(|review| ours(&review.stamp)),
             usage: status.usage.filter(|usage| ours(&usage.stamp)),
         }
     }

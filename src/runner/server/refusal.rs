@@ -28,7 +28,7 @@ impl IntoResponse for Refused {
 }
 
 pub(super) fn refuse(status: StatusCode, error: impl Into<String>, remedy: &str) -> Refused {
-    Refused(status, ErrorBody { error: error.into(), remedy: remedy.to_owned(), commit: None })
+    Refused(status, ErrorBody { error: error.into(), remedy: remedy.to_owned(), commit: None, reviewed: false })
 }
 
 pub(super) fn bad(error: impl Into<String>) -> Refused {
@@ -42,8 +42,18 @@ pub(super) fn unavailable(error: impl Into<String>) -> Refused {
 
 /// Another commit was submitted before.
 pub(super) fn submitted(first: &str) -> Refused {
-    let error = "this run has submitted already; the first submission counts".to_owned();
-    Refused(StatusCode::CONFLICT, ErrorBody { error, remedy: "end the run".to_owned(), commit: Some(first.to_owned()) })
+    let Refused(status, body) = before("this run has submitted already; the first submission counts");
+    Refused(status, ErrorBody { commit: Some(first.to_owned()), ..body })
+}
+
+/// Another review was submitted before.
+pub(super) fn reviewed() -> Refused {
+    let Refused(status, body) = before("this run has submitted a review already; the first one counts");
+    Refused(status, ErrorBody { reviewed: true, ..body })
+}
+
+fn before(error: &str) -> Refused {
+    refuse(StatusCode::CONFLICT, error, "end the run")
 }
 
 impl From<JsonRejection> for Refused {

@@ -1,5 +1,7 @@
 //! The routes over a fake API server that holds one task and takes writes by compare-and-swap.
 
+mod review;
+
 use std::sync::{Arc, Mutex};
 
 use axum::body::Body;
@@ -53,7 +55,7 @@ struct World {
     api: RunnerApi,
 }
 
-const OWN: [&str; 5] = ["plan", "progress", "submission", "delivery", "usage"];
+const OWN: [&str; 6] = ["plan", "progress", "submission", "delivery", "review", "usage"];
 const COMMIT: &str = "0123456789012345678901234567890123456789";
 const OTHER: &str = "9876543210987654321098765432109876543210";
 

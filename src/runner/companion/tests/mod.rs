@@ -2,6 +2,7 @@
 
 mod ends;
 mod mcp;
+mod reviewer;
 
 use std::{net::SocketAddr, sync::Arc};
 
