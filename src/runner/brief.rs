@@ -5,7 +5,7 @@
 //! text for an order.
 
 mod bands;
-mod review;
+pub(super) mod review;
 
 use std::fmt::Write as _;
 

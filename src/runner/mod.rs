@@ -9,6 +9,7 @@ mod beneath;
 pub mod brief;
 pub mod client;
 pub mod companion;
+mod diff;
 #[cfg(test)]
 mod fixtures;
 pub mod prepare;

@@ -14,10 +14,14 @@ use std::{
 use super::{
     Places, PodArgs, brief,
     client::{CallError, RunnerClient},
+    diff,
     protocol::Assignment,
     repository::{PodRepository, START, TransferError},
 };
-use crate::git::command::{CommandError, Git, bare_command};
+use crate::{
+    api::agent_task::Role,
+    git::command::{CommandError, Git, bare_command},
+};
 
 /// Longest wait for the operator, and again for the git service: within the pod's margin.
 const LONGEST: Duration = Duration::from_mins(5);
@@ -80,6 +84,10 @@ pub(super) async fn set_up(args: &PodArgs, places: &Places, assignment: &Assignm
     }
     for (name, text) in brief::files(assignment) {
         write(&places.brief.join(name), text.as_bytes())?;
+    }
+    if let (Role::Reviewer, Some(base)) = (assignment.role, &assignment.base) {
+        let changes = diff::framed(&repository, &base.commit, &commit).await?;
+        write(&places.brief.join(brief::review::DIFF), &changes)?;
     }
     for (name, text) in brief::home_files(assignment.role) {
         write(&places.home.join(name), text.as_bytes())?;
@@ -196,7 +204,7 @@ mod tests {
     use std::{process::Command, sync::atomic::Ordering};
 
     use super::*;
-    use crate::{api::agent_task::Role, runner::world::World};
+    use crate::runner::world::World;
 
     /// A command as the agent would run it.
     fn agent(world: &World, command: &str) -> String {

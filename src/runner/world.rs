@@ -226,6 +226,21 @@ impl World {
         git(&self.bare(), &["for-each-ref", "--format=%(objectname)", name]).trim().to_owned()
     }
 
+    /// A commit on the one before, pushed to this branch.
+    pub(super) fn commit(&self, branch: &str, change: impl FnOnce(&Path)) -> String {
+        let work = self.dir.path().join("seed");
+        change(&work);
+        git(&work, &["add", "-A"]);
+        git(&work, &["commit", "-qm", "change"]);
+        git(&work, &["push", "-q", self.bare().to_str().unwrap(), &format!("HEAD:refs/heads/{branch}")]);
+        git(&work, &["rev-parse", "HEAD"]).trim().to_owned()
+    }
+
+    /// Another assignment from now on.
+    pub(super) fn assign(&self, change: impl FnOnce(&mut Assignment)) {
+        change(self.operator.assignment.lock().unwrap().as_mut().unwrap());
+    }
+
     /// A file of a commit on the git service.
     pub(super) fn file(&self, commit: &str, path: &str) -> String {
         git(&self.bare(), &["cat-file", "blob", &format!("{commit}:{path}")])

@@ -1,4 +1,4 @@
-//! Golden pods of the three roles, and what a profile may bring.
+//! Golden pods of the four roles, and what a profile may bring.
 
 use k8s_openapi::api::{
     batch::v1::Job,
@@ -70,6 +70,16 @@ fn check() -> AgentTask {
     task("alicia-1-1-1-test", &spec)
 }
 
+fn reviewer() -> AgentTask {
+    let spec = json!({
+        "role": "Reviewer", "repository": "alicia", "task": "reviewer", "timeout": "1h", "maxRuns": 4, "commit": "abc",
+        "base": {"commit": "def"}, "review": {"categories": ["security"]},
+        "phase": {"name": "alicia-1", "uid": "u", "attempt": 1},
+        "pod": {"image": "reviewer:1", "command": ["review"], "envFrom": [{"secretRef": {"name": "key"}}]},
+    });
+    task("alicia-1-1-1-reviewer", &spec)
+}
+
 fn sync() -> AgentTask {
     let spec = json!({
         "role": "Sync", "repository": "alicia", "task": "sync", "timeout": "10m", "maxRuns": 3,
@@ -81,6 +91,7 @@ fn sync() -> AgentTask {
 #[rstest]
 #[case::developer(developer())]
 #[case::check(check())]
+#[case::reviewer(reviewer())]
 #[case::sync(sync())]
 fn the_pods_of_the_roles_are_as_reviewed(#[case] task: AgentTask) {
     let role = format!("{:?}", task.spec.role).to_lowercase();
@@ -95,6 +106,7 @@ fn containers(job: &Job) -> Vec<Container> {
 #[rstest]
 #[case::of_a_developer(developer())]
 #[case::of_a_check(check())]
+#[case::of_a_reviewer(reviewer())]
 fn the_agent_and_the_services_reach_neither_the_token_nor_the_git_folder(#[case] task: AgentTask) {
     for container in containers(&job(&task, 1, &config())) {
         let ours = [PREPARE, COMPANION].contains(&container.name.as_str());
@@ -107,6 +119,7 @@ fn the_agent_and_the_services_reach_neither_the_token_nor_the_git_folder(#[case]
 #[rstest]
 #[case::of_a_developer(developer())]
 #[case::of_a_check(check())]
+#[case::of_a_reviewer(reviewer())]
 #[case::of_a_sync(sync())]
 fn every_container_is_restricted(#[case] task: AgentTask) {
     for container in containers(&job(&task, 1, &config())) {

@@ -13,29 +13,24 @@ const GREET: &str = "import os\n\n\ndef greet(name):\n    os.system('echo ' + na
 /// The phase changed `greet.py`, renamed `old.py` to `new.py`, and left `kept.py` alone.
 async fn phase() -> World {
     let world = World::new(Role::Reviewer).await;
-    let work = world.dir().join("seed");
-    let write = |name: &str, text: &[u8]| std::fs::write(work.join(name), text).unwrap();
-    let commit = |branch: &str| {
-        git(&work, &["add", "-A"]);
-        git(&work, &["commit", "-qm", "c"]);
-        git(&work, &["push", "-q", world.bare().to_str().unwrap(), &format!("HEAD:refs/heads/{branch}")]);
-        git(&work, &["rev-parse", "HEAD"]).trim().to_owned()
-    };
-    write("old.py", b"def old():\n    return 'the same text, so that it is a rename'\n\n\nX = 1\n");
-    write("kept.py", b"PASSWORD = 'hunter2'\n");
-    let base = commit("base");
-    write("greet.py", GREET.as_bytes());
-    write("logo.png", b"\x89PNG\0\0\0");
-    write("huge.txt", &vec![b'x'; 5 << 20]);
-    std::fs::create_dir(work.join("docs")).unwrap();
-    write("docs/a.md", b"# A\n");
-    std::os::unix::fs::symlink("/etc/passwd", work.join("link")).unwrap();
-    git(&work, &["mv", "old.py", "new.py"]);
-    let head = commit("release");
-    let mut assignment = world.assignment();
-    assignment.base.as_mut().unwrap().commit = base;
-    assignment.commit = Some(head);
-    *world.operator.assignment.lock().unwrap() = Some(assignment);
+    let base = world.commit("base", |work| {
+        let old = "def old():\n    return 'the same text, so that it is a rename'\n\n\nX = 1\n";
+        std::fs::write(work.join("old.py"), old).unwrap();
+        std::fs::write(work.join("kept.py"), "PASSWORD = 'hunter2'\n").unwrap();
+    });
+    let head = world.commit("release", |work| {
+        std::fs::write(work.join("greet.py"), GREET).unwrap();
+        std::fs::write(work.join("logo.png"), b"\x89PNG\0\0\0").unwrap();
+        std::fs::write(work.join("huge.txt"), vec![b'x'; 5 << 20]).unwrap();
+        std::fs::create_dir(work.join("docs")).unwrap();
+        std::fs::write(work.join("docs/a.md"), "# A\n").unwrap();
+        std::os::unix::fs::symlink("/etc/passwd", work.join("link")).unwrap();
+        std::fs::rename(work.join("old.py"), work.join("new.py")).unwrap();
+    });
+    world.assign(|assignment| {
+        assignment.base.as_mut().unwrap().commit = base;
+        assignment.commit = Some(head);
+    });
     world
 }
 
