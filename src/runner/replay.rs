@@ -1,5 +1,8 @@
-//! `phasegate replay`: a scripted agent. It reads its task like any agent, applies the patch that
-//! was written for it, and talks MCP to the companion like any agent. For demos and tests.
+//! `phasegate replay`: a scripted agent. It reads its task like any agent, does what was written for
+//! it (a patch for a developer, a review for a reviewer), and talks MCP to the companion like any
+//! agent. For demos and tests.
+
+mod review;
 
 use std::{
     path::{Path, PathBuf},
@@ -17,11 +20,13 @@ use serde_json::{Value, json};
 use tokio::process::Command;
 
 use super::brief::TaskFile;
+use crate::api::agent_task::Role;
 
 /// Settings of `phasegate replay`.
 #[derive(Args, Clone, Debug)]
 pub struct ReplayArgs {
-    /// Folder of patches named `{phase}.{task}.{attempt}.patch`.
+    /// Folder of patches named `{phase}.{task}.{attempt}.patch`, and of reviews named
+    /// `{phase}.{reviewer}.{attempt}.review.yaml` (or `.json`).
     #[arg(long)]
     pub patches: PathBuf,
     /// The task, as `prepare` wrote it.
@@ -56,6 +61,24 @@ pub enum ReplayError {
         /// What is there.
         there: String,
     },
+    /// There is no review for this reviewer.
+    #[error("no review script {wanted} in {folder}; there are: {there}")]
+    NoScript {
+        /// Name looked for.
+        wanted: String,
+        /// Folder.
+        folder: PathBuf,
+        /// What is there.
+        there: String,
+    },
+    /// The review cannot be read.
+    #[error("failed to read the review script {path}: {message}")]
+    Script {
+        /// File.
+        path: PathBuf,
+        /// Why.
+        message: String,
+    },
     /// The patch does not apply.
     #[error("failed to apply {patch}: {message}")]
     Apply {
@@ -77,16 +100,23 @@ pub enum ReplayError {
 /// Does one task.
 ///
 /// # Errors
-/// If there is no patch for it, the patch does not apply, or the companion refuses.
+/// If nothing was written for it, the patch does not apply, or the companion refuses.
 pub async fn run(args: ReplayArgs) -> Result<(), ReplayError> {
     let task = read(&args.brief).await?;
-    let patch = find(&args.patches, &task).await?;
+    match task.role {
+        Role::Reviewer => review::review(&args, &task).await,
+        Role::Developer | Role::Check | Role::Sync => develop(&args, &task).await,
+    }
+}
+
+async fn develop(args: &ReplayArgs, task: &TaskFile) -> Result<(), ReplayError> {
+    let patch = find(&args.patches, task).await?;
     let agent = Agent::connect(&args.mcp_url).await?;
     agent.call("get_assignment", json!({})).await?;
     agent.call("report_plan", json!({ "steps": [format!("apply {}", name(&patch)), "submit the work"] })).await?;
     apply(&args.workspace, &patch).await?;
     agent.call("report_progress", json!({ "percent": 90, "message": format!("applied {}", name(&patch)) })).await?;
-    agent.call("submit_work", submission(&task, &patch)).await?;
+    agent.call("submit_work", submission(task, &patch)).await?;
     agent.close().await;
     Ok(())
 }
@@ -107,17 +137,22 @@ async fn find(folder: &Path, task: &TaskFile) -> Result<PathBuf, ReplayError> {
     if tokio::fs::try_exists(&path).await.unwrap_or(false) {
         return Ok(path);
     }
+    let there = listed(folder, |name| Path::new(name).extension().is_some_and(|end| end == "patch")).await;
+    Err(ReplayError::NoPatch { wanted, folder: folder.to_owned(), there })
+}
+
+/// Names of the files of a folder that could have been meant.
+async fn listed(folder: &Path, meant: impl Fn(&str) -> bool) -> String {
     let mut there = Vec::new();
     if let Ok(mut entries) = tokio::fs::read_dir(folder).await {
         while let Ok(Some(entry)) = entries.next_entry().await {
             there.push(entry.file_name().to_string_lossy().into_owned());
         }
     }
-    there.retain(|name| Path::new(name).extension().is_some_and(|extension| extension == "patch"));
+    there.retain(|name| meant(name));
     there.sort();
     there.truncate(50);
-    let there = if there.is_empty() { "none".to_owned() } else { there.join(", ") };
-    Err(ReplayError::NoPatch { wanted, folder: folder.to_owned(), there })
+    if there.is_empty() { "none".to_owned() } else { there.join(", ") }
 }
 
 fn name(patch: &Path) -> String {

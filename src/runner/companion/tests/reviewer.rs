@@ -6,7 +6,10 @@ use rstest::rstest;
 use serde_json::json;
 
 use super::*;
-use crate::{review::finding_id, runner::world::git};
+use crate::{
+    review::finding_id,
+    runner::{replay, world::git},
+};
 
 const GREET: &str = "import os\n\n\ndef greet(name):\n    os.system('echo ' + name)\n\n\ndef part():\n    return 1\n";
 
@@ -265,4 +268,41 @@ async fn every_other_tool_is_refused_by_name() {
         let error = agent.0.call_tool(CallToolRequestParams::new(tool)).await.unwrap_err().to_string();
         assert!(error.contains(&format!("there is no tool {tool:?} for a Reviewer")), "{tool}: {error}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_scripted_reviewer_files_and_submits_what_was_written_for_it() {
+    let pod = pod().await;
+    let scripts = pod.world.dir().join("scripts");
+    std::fs::create_dir(&scripts).unwrap();
+    let args = replay::ReplayArgs {
+        patches: scripts.clone(),
+        brief: pod.world.places.brief.join("task.json"),
+        mcp_url: pod.mcp_url(),
+        workspace: pod.world.places.workspace.clone(),
+    };
+    let error = replay::run(args.clone()).await.unwrap_err().to_string();
+    assert!(error.contains("no review script alicia-1.reviewer.2.review.yaml"), "{error}");
+    let script = "\
+findings:
+  - {severity: Major, category: security, file: greet.py, line: 5, evidence: \"os.system('echo ' + name)\", message: a shell}
+examined:
+  - {category: security, what: every call}
+  - {category: functionality, what: ran it}
+notExamined:
+  - {category: accessibility, why: no interface}
+criteria:
+  - {name: mqtt, opinion: Met, evidence: seen}
+ownScore: 6.5
+summary: a hole
+";
+    let path = scripts.join("alicia-1.reviewer.2.review.yaml");
+    std::fs::write(&path, script.replace("line: 5", "line: 1")).unwrap();
+    let error = replay::run(args.clone()).await.unwrap_err().to_string();
+    assert!(error.contains("correct the line"), "{error}");
+    std::fs::write(&path, script).unwrap();
+    replay::run(args).await.unwrap();
+    let told = pod.world.operator.told("review");
+    assert_eq!((told.len(), &told[0]["findings"][0]["severity"]), (1, &"Major".into()));
+    assert_eq!((&told[0]["ownScore"], &told[0]["criteria"][0]["opinion"]), (&"6.5".into(), &"Met".into()));
 }
