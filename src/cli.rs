@@ -30,8 +30,10 @@ enum Command {
     /// Run one part of a task pod.
     #[command(subcommand)]
     Runner(runner::RunnerCommand),
-    /// A scripted agent: apply the patch that was written for the task, and submit it.
+    /// A scripted agent: apply the patch, or file the review, that was written for the task, and submit it.
     Replay(runner::replay::ReplayArgs),
+    /// Measure a reviewer: run it over commits with planted defects and clean ones, and count.
+    Calibrate(runner::calibrate::CalibrateArgs),
 }
 
 /// Why the program ended badly.
@@ -49,6 +51,8 @@ enum Error {
     Git(#[from] git::server::ServeError),
     #[error(transparent)]
     Replay(#[from] runner::replay::ReplayError),
+    #[error(transparent)]
+    Calibrate(#[from] runner::calibrate::CalibrateError),
 }
 
 /// Parses the arguments and runs what they ask for.
@@ -78,6 +82,7 @@ fn dispatch(command: Command) -> Result<ExitCode, Error> {
         Command::Operator(config) => serve(controller::operator::run(config))?,
         Command::Git(args) => serve(git::server::serve(args))?,
         Command::Replay(args) => serve(runner::replay::run(args))?,
+        Command::Calibrate(args) => stay(runner::calibrate::run(args))?,
         Command::Runner(command) => return Ok(runner::run(command)),
     }
     Ok(ExitCode::SUCCESS)
@@ -86,6 +91,11 @@ fn dispatch(command: Command) -> Result<ExitCode, Error> {
 /// Runs a part that stays until it is told to end.
 fn serve<E: Into<Error>>(part: impl Future<Output = Result<(), E>>) -> Result<(), Error> {
     telemetry::init();
+    stay(part)
+}
+
+/// Runs a part that speaks for itself.
+fn stay<E: Into<Error>>(part: impl Future<Output = Result<(), E>>) -> Result<(), Error> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Error::Runtime)?;
     runtime.block_on(part).map_err(Into::into)
 }

@@ -2,11 +2,12 @@
 //!
 //! `prepare` clones and writes the brief, `step` starts the agent or the check, `companion` is the
 //! agent's MCP server and delivers what it did, `sync` mirrors an upstream, `replay` is a scripted
-//! agent. `protocol` is what pods and operator say to each other, `server` the operator's end of it.
+//! agent, `calibrate` measures a reviewer. `protocol` is what pods and operator say to each other, `server` the operator's end of it.
 //! The shape of the pods is `controller::pod`'s; what a task is worth is decided elsewhere.
 
 mod beneath;
 pub mod brief;
+pub mod calibrate;
 pub mod client;
 pub mod companion;
 mod diff;

@@ -78,7 +78,17 @@ pub(super) async fn set_up(args: &PodArgs, places: &Places, assignment: &Assignm
     repository.init().await?;
     let fetched = repository.fetch_start(&commit, LONGEST).await;
     fetched.map_err(|source| PrepareError::Fetch { commit: commit.clone(), source })?;
-    checkout(&repository, &places.workspace, assignment, &commit).await?;
+    lay_out(places, &repository, assignment, &commit).await
+}
+
+/// The volumes, once the repository has the commit.
+pub(super) async fn lay_out(
+    places: &Places,
+    repository: &PodRepository,
+    assignment: &Assignment,
+    commit: &str,
+) -> Result<(), PrepareError> {
+    checkout(repository, &places.workspace, assignment, commit).await?;
     for report in assignment.check.iter().flat_map(|check| &check.reports) {
         clear(&places.workspace, &report.path)?;
     }
@@ -86,7 +96,7 @@ pub(super) async fn set_up(args: &PodArgs, places: &Places, assignment: &Assignm
         write(&places.brief.join(name), text.as_bytes())?;
     }
     if let (Role::Reviewer, Some(base)) = (assignment.role, &assignment.base) {
-        let changes = diff::framed(&repository, &base.commit, &commit).await?;
+        let changes = diff::framed(repository, &base.commit, commit).await?;
         write(&places.brief.join(brief::review::DIFF), &changes)?;
     }
     for (name, text) in brief::home_files(assignment.role) {

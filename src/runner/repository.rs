@@ -109,6 +109,17 @@ impl PodRepository {
         self.insist(&["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", &self.url, &refspec], longest).await
     }
 
+    /// Fetches one commit and its history from a repository on this machine to [`START`].
+    pub async fn fetch_local(&self, source: &Path, commit: &str) -> Result<(), CommandError> {
+        let source = std::path::absolute(source).unwrap_or_else(|_| source.to_owned());
+        let (source, refspec) = (source.to_string_lossy(), format!("+{commit}:{START}"));
+        let mut command =
+            self.command(&["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--", &source, &refspec]);
+        command.env("GIT_ALLOW_PROTOCOL", "file");
+        Git::of(command, "fetch").timeout(TRANSFER).run().await?;
+        Ok(())
+    }
+
     /// Mirrors the heads and tags of an upstream to `refs/upstream/*`, over HTTP(S) or git's own protocol.
     /// Without credentials: the pod's token is for the git service only.
     pub async fn fetch_upstream(&self, url: &str, longest: Duration) -> Result<(), CommandError> {

@@ -33,6 +33,7 @@ use super::{
     protocol::Assignment,
     repository::PodRepository,
     snapshot::{Authorship, Limits},
+    step::Record,
 };
 
 /// Address of MCP and of the kubelet's probe. MCP answers to this pod alone.
@@ -109,10 +110,30 @@ impl Companion {
         Authorship::of(&self.assignment)
     }
 
+    /// Serves MCP on this listener until `ended`, and a review that is being submitted then. Nothing is delivered.
+    pub(super) async fn serve_tools(self: Arc<Self>, listener: TcpListener, ended: impl Future<Output = ()>) -> Ended {
+        let server = tokio::spawn(http::serve(Arc::clone(&self), listener));
+        ended.await;
+        drop(self.review.lock().await);
+        server.abort();
+        // The port is free for the next one only once this is gone.
+        drop(server.await);
+        Ended { record: output::record(&self.places.out), tail: output::tail(&self.places.out) }
+    }
+
     /// A reference of this run in the task's own corner: `wip` or `logs`.
     fn corner(&self, kind: &str) -> String {
         format!("refs/phasegate/{kind}/{}/{}", self.assignment.uid, self.assignment.run)
     }
+}
+
+/// How the main container ended, by what it left.
+#[derive(Debug)]
+pub(super) struct Ended {
+    /// What `step` recorded.
+    pub(super) record: Option<Record>,
+    /// Last lines of the output.
+    pub(super) tail: String,
 }
 
 /// Serves until SIGTERM, which comes when the main container has ended; then delivers.

@@ -1,7 +1,5 @@
 //! Taking findings: each is looked up at the commit, and filed or rejected with what to do about it.
 
-use std::collections::HashMap;
-
 use serde::Serialize;
 
 use super::{
@@ -83,10 +81,11 @@ impl Companion {
         }
         let changed = self.changed().await?;
         let mut filed = held.clone();
-        let mut sources = HashMap::new();
+        // Findings of one file come together, so the last file is kept.
+        let mut last = None;
         let mut taken = Taken::default();
         for (index, finding) in given.into_iter().enumerate() {
-            let made = self.finding(finding, &changed, &mut sources).await?;
+            let made = self.finding(finding, &changed, &mut last).await?;
             match made.and_then(|(finding, occurrence)| filed.take(finding, occurrence, &changed)) {
                 Ok(accepted) => taken.filed.push(Accepted { index, ..accepted }),
                 Err(why) => taken.rejected.push(Rejected { index, why }),
@@ -106,7 +105,7 @@ impl Companion {
         &self,
         args: FindingArgs,
         changed: &Changed,
-        sources: &mut HashMap<String, Source>,
+        last: &mut Option<(String, Source)>,
     ) -> Result<Result<(Finding, usize), String>, CommandError> {
         let FindingArgs { severity, category, file, line, evidence, message, recommendation } = args;
         let asked = self.assignment.review.iter().flat_map(|review| &review.categories);
@@ -124,7 +123,7 @@ impl Companion {
                 "evidence is longer than {MAX_FINDING_TEXT} characters; quote the lines that show it"
             )));
         }
-        let place = match self.place(file.as_deref(), line, &evidence, sources).await? {
+        let place = match self.place(file.as_deref(), line, &evidence, last).await? {
             Ok(place) => place,
             Err(why) => return Ok(Err(why)),
         };
@@ -157,7 +156,7 @@ impl Companion {
         file: Option<&str>,
         line: Option<u32>,
         quote: &str,
-        sources: &mut HashMap<String, Source>,
+        last: &mut Option<(String, Source)>,
     ) -> Result<Result<Place, String>, CommandError> {
         let line = line.filter(|line| *line > 0).and_then(|line| usize::try_from(line).ok());
         let (quoted, file) = (!quote.trim().is_empty(), file.map(str::trim).filter(|file| !file.is_empty()));
@@ -170,30 +169,24 @@ impl Companion {
             Ok(path) => path,
             Err(why) => return Ok(Err(why)),
         };
-        if !sources.contains_key(&path) {
-            // One file at a time: they can be large.
-            sources.clear();
-            sources.insert(path.clone(), self.source(&path).await?);
-        }
-        let whole = Place { path: path.clone(), line: 0, text: String::new(), occurrence: 0 };
+        let source = match last.take() {
+            Some((known, source)) if known == path => source,
+            Some(_) | None => self.source(&path).await?,
+        };
         let named = quoted || line.is_some();
-        Ok(match sources.get(&path) {
-            None | Some(Source::None(_)) => {
-                let why = match sources.get(&path) {
-                    Some(Source::None(why)) => why,
-                    _ => "it could not be read",
-                };
-                Err(format!(
-                    "file {path}: {why}; name a file of commit {}",
-                    self.assignment.commit.as_deref().unwrap_or("")
-                ))
-            }
-            Some(Source::Opaque(why)) if named => {
+        let commit = self.assignment.commit.as_deref().unwrap_or_default();
+        let place = match &source {
+            Source::None(why) => Err(format!("file {path}: {why}; name a file of commit {commit}")),
+            Source::Opaque(why) if named => {
                 Err(format!("file {path} cannot be quoted, since {why}; name it without line and evidence"))
             }
-            Some(Source::Text(lines)) if named => located(&path, lines, line, quote),
-            Some(Source::Opaque(_) | Source::Text(_)) => Ok(whole),
-        })
+            Source::Text(lines) if named => located(&path, lines, line, quote),
+            Source::Opaque(_) | Source::Text(_) => {
+                Ok(Place { path: path.clone(), line: 0, text: String::new(), occurrence: 0 })
+            }
+        };
+        *last = Some((path, source));
+        Ok(place)
     }
 }
 
