@@ -4,7 +4,7 @@ use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 
-use crate::{api, controller, git, plugin, runner, telemetry};
+use crate::{api, controller, git, keys, plugin, runner, telemetry};
 
 /// Delivers software in gated phases: agents work in Jobs, evidence is scored, only what passes is merged.
 #[derive(Debug, Parser)]
@@ -30,6 +30,9 @@ enum Command {
     /// Run one part of a task pod.
     #[command(subcommand)]
     Runner(runner::RunnerCommand),
+    /// Make API keys for outside systems.
+    #[command(subcommand)]
+    Keys(keys::create::KeysCommand),
     /// A scripted agent: apply the patch, or file the review, that was written for the task, and submit it.
     Replay(runner::replay::ReplayArgs),
     /// Measure a reviewer: run it over commits with planted defects and clean ones, and count.
@@ -81,6 +84,7 @@ fn dispatch(command: Command) -> Result<ExitCode, Error> {
         Command::Crds { output } => write_crds(&output)?,
         Command::Operator(config) => serve(controller::operator::run(config))?,
         Command::Git(args) => serve(git::server::serve(args))?,
+        Command::Keys(command) => keys::create::run(&command),
         Command::Replay(args) => serve(runner::replay::run(args))?,
         Command::Calibrate(args) => stay(runner::calibrate::run(args))?,
         Command::Runner(command) => return Ok(runner::run(command)),

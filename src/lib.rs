@@ -8,6 +8,7 @@ pub mod api;
 pub mod cli;
 pub mod controller;
 pub mod git;
+pub mod keys;
 pub mod machine;
 pub mod mcp;
 pub mod plugin;
