@@ -498,7 +498,7 @@ pub struct RunStamp {
     /// Number of the run.
     #[schemars(range(min = 1))]
     pub run: i32,
-    /// UID of its pod.
+    /// UID of its pod; empty for the answer of an outside system, which has none.
     #[serde(rename = "podUID")]
     #[schemars(length(max = 64))]
     pub pod_uid: String,
@@ -608,6 +608,24 @@ pub struct Delivery {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "mirrored_heads")]
     pub heads: BTreeMap<String, String>,
+    /// What an outside system answered (a check with `external`). Exit code, reports and message are its own then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub external: Option<ExternalAnswer>,
+}
+
+/// How a check ended, as an outside system says.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct ExternalAnswer {
+    /// Passed or Failed.
+    pub outcome: CheckOutcome,
+    /// Name of the API key that said so.
+    #[schemars(length(max = 63))]
+    pub key: String,
+    /// Where the outside system shows its run.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = 512))]
+    pub url: String,
 }
 
 fn mirrored_heads(_: &mut SchemaGenerator) -> Schema {

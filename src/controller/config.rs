@@ -22,6 +22,9 @@ pub struct OperatorConfig {
     /// File with the token (audience `phasegate-git`) that the operator shows to the git service.
     #[arg(long, env = "PHASEGATE_GIT_TOKEN_FILE", default_value = "/var/run/secrets/phasegate/token")]
     pub git_token_file: PathBuf,
+    /// File with the hashes of API keys for outside systems (docs/external-checks.md); no key is good unless set.
+    #[arg(long, env = "PHASEGATE_API_KEYS_FILE")]
+    pub api_keys_file: Option<PathBuf>,
     /// Image of `prepare` and `companion`.
     #[arg(long, env = "PHASEGATE_RUNNER_IMAGE", default_value = "phasegate:dev")]
     pub runner_image: String,

@@ -15,6 +15,7 @@ pub struct Metrics {
     errors: IntCounterVec,
     unreadable: IntCounterVec,
     leading: IntGauge,
+    ci_requests: IntCounterVec,
 }
 
 impl Metrics {
@@ -43,13 +44,21 @@ impl Metrics {
             &["kind"],
         )?;
         let leading = IntGauge::new("phasegate_leader", "1 on the replica that leads, else 0.")?;
+        let ci_requests = IntCounterVec::new(
+            Opts::new(
+                "phasegate_ci_requests_total",
+                "Requests of outside systems for external checks, by status code.",
+            ),
+            &["call", "code"],
+        )?;
         let registry = Registry::new();
+        registry.register(Box::new(ci_requests.clone()))?;
         registry.register(Box::new(reconciliations.clone()))?;
         registry.register(Box::new(errors.clone()))?;
         registry.register(Box::new(unreadable.clone()))?;
         registry.register(Box::new(leading.clone()))?;
         registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
-        Ok(Self { registry, reconciliations, errors, unreadable, leading })
+        Ok(Self { registry, reconciliations, errors, unreadable, leading, ci_requests })
     }
 
     /// One reconciliation took this long.
@@ -70,6 +79,11 @@ impl Metrics {
     /// Whether this replica leads.
     pub fn lead(&self, leads: bool) {
         self.leading.set(leads.into());
+    }
+
+    /// The counter of requests for external checks: by `call` (list, answer) and `code`.
+    pub fn ci_requests(&self) -> IntCounterVec {
+        self.ci_requests.clone()
     }
 
     /// All of them in the Prometheus text format.

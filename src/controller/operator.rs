@@ -1,4 +1,4 @@
-//! The operator as a process: watches, probes and the runner API on every replica, the
+//! The operator as a process: watches, probes, the runner API and the API for outside systems on every replica, the
 //! reconcilers on the one that leads.
 
 use std::{collections::HashMap, fmt::Debug, future::Future, hash::Hash, sync::Arc, time::Duration};
@@ -20,7 +20,7 @@ use tracing::{error, info, warn};
 use super::{
     Error, agent_task,
     config::OperatorConfig,
-    context::{Context, FIELD_MANAGER, OwnWrites},
+    context::{Context, FIELD_MANAGER, OwnWrites, Stores},
     decisions::Trust,
     lease::{Candidate, acquire},
     metrics::Metrics,
@@ -28,7 +28,9 @@ use super::{
     watch::{Queues, Receivers, start},
 };
 use crate::{
+    ci::{self, CiApi},
     git::{client::GitClient, kube_auth::KubeTokens},
+    keys::KeyFile,
     runner::server::{self, RunnerApi},
 };
 
@@ -96,7 +98,8 @@ pub async fn run(config: OperatorConfig) -> Result<(), OperatorError> {
     let (stop, stopped) = watch::channel(false);
     let watching = tokio::spawn(async move { drop(join_all(watches).await) });
     let probes = serve(context.config.metrics_listen, probes(context.clone()), stopped.clone()).await?;
-    let runner = serve(context.config.listen, server::router(runner_api(&context)), stopped.clone()).await?;
+    let routes = server::router(runner_api(&context)).merge(ci::router(ci_api(&context).await));
+    let runner = serve(context.config.listen, routes, stopped.clone()).await?;
     tokio::spawn(on_signal(stop)?);
     let result = lead(context, queues, stopped).await;
     watching.abort();
@@ -116,6 +119,14 @@ fn runner_api(context: &Context) -> RunnerApi {
     let account = context.config.task_service_account.clone();
     let phases = context.stores.phases.clone();
     RunnerApi::new(context.client.clone(), phases, tokens, account).with_git(context.git.clone())
+}
+
+async fn ci_api(context: &Context) -> CiApi {
+    let Stores { tasks, phases, .. } = context.stores.clone();
+    let keys = KeyFile::new(context.config.api_keys_file.clone());
+    // What is wrong with the file is in the log from the start, and not only when somebody calls.
+    drop(keys.keys().await);
+    CiApi::new(context.client.clone(), (tasks, phases), keys, context.recorder.clone(), context.metrics.ci_requests())
 }
 
 fn on_signal(stop: watch::Sender<bool>) -> Result<impl Future<Output = ()>, OperatorError> {

@@ -4,7 +4,7 @@
 use std::fmt::Debug;
 
 use kube::{
-    Api, Resource, ResourceExt,
+    Api, Client, Resource, ResourceExt,
     api::{Patch, PatchParams},
     core::NamespaceResourceScope,
 };
@@ -37,7 +37,26 @@ pub async fn write_status<K>(
 where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + DeserializeOwned + Debug,
 {
-    let api: Api<K> = Api::namespaced(context.client.clone(), &observed.namespace().unwrap_or_default());
+    match apply(&context.client, observed, manager, status).await {
+        Ok(written) => {
+            context.own_writes.record(written.meta());
+            Ok(Written::Stored)
+        }
+        Err(kube::Error::Api(refusal)) if refusal.code == 409 => Ok(Written::Moved),
+        Err(kube::Error::Api(refusal)) if refusal.code == 404 => Ok(Written::Gone),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The write itself: a conflict if the object has moved since it was observed.
+///
+/// # Errors
+/// If the API server cannot be reached or refuses.
+pub async fn apply<K>(client: &Client, observed: &K, manager: &str, status: &impl Serialize) -> kube::Result<K>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + DeserializeOwned + Debug,
+{
+    let api: Api<K> = Api::namespaced(client.clone(), &observed.namespace().unwrap_or_default());
     let body = serde_json::json!({
         "apiVersion": K::api_version(&()),
         "kind": K::kind(&()),
@@ -48,14 +67,5 @@ where
         },
         "status": status,
     });
-    let parameters = PatchParams::apply(manager).force();
-    match api.patch_status(&observed.name_any(), &parameters, &Patch::Apply(body)).await {
-        Ok(written) => {
-            context.own_writes.record(written.meta());
-            Ok(Written::Stored)
-        }
-        Err(kube::Error::Api(refusal)) if refusal.code == 409 => Ok(Written::Moved),
-        Err(kube::Error::Api(refusal)) if refusal.code == 404 => Ok(Written::Gone),
-        Err(error) => Err(error.into()),
-    }
+    api.patch_status(&observed.name_any(), &PatchParams::apply(manager).force(), &Patch::Apply(body)).await
 }

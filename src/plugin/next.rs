@@ -120,7 +120,7 @@ pub(crate) const fn remedy(reason: EscalationReason) -> &'static str {
         }
         EscalationReason::PhaseTimeout => "see which task took so long; raise spec.timeout, then retry",
         EscalationReason::Inconclusive => {
-            "see why the check could not be started (its image, the cluster's room), mend that, then retry"
+            "see why the check could not be started (its image, the cluster's room) or was not answered, mend that, then retry"
         }
         EscalationReason::NoProgress => {
             "the developer does not get any further by itself: say in the retry's note how, or push a fix and retry with its commit"

@@ -40,21 +40,23 @@ struct Flags {
 }
 
 /// One replica of the operator, with caches that see what they are told.
-struct Replica {
-    context: Arc<Context>,
+pub(crate) struct Replica {
+    pub(crate) context: Arc<Context>,
+    pub(crate) phases: Writer<Phase>,
     tasks: Writer<AgentTask>,
     jobs: Writer<Job>,
     pods: Writer<Pod>,
 }
 
 impl Replica {
-    fn new(client: &Client) -> Self {
+    pub(crate) fn new(client: &Client) -> Self {
+        let (phases, phases_writer) = store::<Phase>();
         let (tasks, tasks_writer) = store::<AgentTask>();
         let (jobs, jobs_writer) = store::<Job>();
         let (pods, pods_writer) = store::<Pod>();
         let stores = Stores {
             repositories: store::<Repository>().0,
-            phases: store::<Phase>().0,
+            phases,
             tasks,
             reviews: store::<ReviewResult>().0,
             decisions: store::<Decision>().0,
@@ -73,29 +75,35 @@ impl Replica {
             metrics: Metrics::new().expect("metrics"),
             config,
         };
-        Self { context: Arc::new(context), tasks: tasks_writer, jobs: jobs_writer, pods: pods_writer }
+        Self {
+            context: Arc::new(context),
+            phases: phases_writer,
+            tasks: tasks_writer,
+            jobs: jobs_writer,
+            pods: pods_writer,
+        }
     }
 
     /// The cache sees this version of the task, and the task is looked at.
-    async fn look(&mut self, task: &AgentTask) {
+    pub(crate) async fn look(&mut self, task: &AgentTask) {
         self.tasks.apply_watcher_event(&Event::Apply(task.clone()));
         reconcile(Arc::new(task.clone()), self.context.clone()).await.expect("reconciled");
     }
 }
 
-struct Tasks {
+pub(crate) struct Tasks {
     tasks: Api<AgentTask>,
     jobs: Api<Job>,
 }
 
 impl Tasks {
-    async fn new(server: &ApiServer, namespace: &str) -> (Self, Client) {
+    pub(crate) async fn new(server: &ApiServer, namespace: &str) -> (Self, Client) {
         let client = server.client_as(OPERATOR).await;
         let (tasks, jobs) = (Api::namespaced(client.clone(), namespace), Api::namespaced(client.clone(), namespace));
         (Self { tasks, jobs }, client)
     }
 
-    async fn make(&self, name: &str, more: &Value) -> AgentTask {
+    pub(crate) async fn make(&self, name: &str, more: &Value) -> AgentTask {
         let mut object = json!({
             "apiVersion": "phasegate.dev/v1alpha1", "kind": "AgentTask", "metadata": {"name": name},
             "spec": {"role": "Developer", "repository": "r", "task": "t", "timeout": "1h", "maxRuns": 4,
@@ -108,11 +116,11 @@ impl Tasks {
         self.tasks.create(&PostParams::default(), &task).await.expect("made")
     }
 
-    async fn now(&self, task: &AgentTask) -> AgentTask {
+    pub(crate) async fn now(&self, task: &AgentTask) -> AgentTask {
         self.tasks.get(&task.name_any()).await.expect("there")
     }
 
-    async fn jobs_of(&self, task: &AgentTask) -> Vec<Job> {
+    pub(crate) async fn jobs_of(&self, task: &AgentTask) -> Vec<Job> {
         let all = self.jobs.list(&ListParams::default()).await.expect("a list");
         let uid = task.uid();
         all.items
@@ -122,7 +130,7 @@ impl Tasks {
     }
 }
 
-fn status(task: &AgentTask) -> AgentTaskStatus {
+pub(crate) fn status(task: &AgentTask) -> AgentTaskStatus {
     task.status.clone().expect("a status")
 }
 

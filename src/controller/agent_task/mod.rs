@@ -5,6 +5,7 @@
 //! Jobs, their pods, and its Phase (suspension).
 
 mod execute;
+mod external;
 mod facts;
 mod observe;
 

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
 use kube::{Resource, ResourceExt, runtime::reflector::ObjectRef};
 
-use super::facts;
+use super::{external, facts};
 use crate::{
     api::{
         AgentTask, AgentTaskStatus, Phase,
@@ -81,6 +81,7 @@ fn snapshot(task: &AgentTask, world: &World<'_>, config: &OperatorConfig, now: T
             }
         },
         delivery: status.delivery.as_ref().filter(|delivery| live(&delivery.stamp)).map(facts::delivery_fact),
+        external: external::fact(&task.spec, status),
         uid,
         record,
     }

@@ -6,12 +6,15 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::{
     AFTERMATH, Action, Blocked, CACHE_GRACE, JobFact, MainFact, NODE_GRACE, Outcome, POD_GRACE, PodFact, REFUSED_WAIT,
-    Record, Snapshot, after, ending, left, project::cut,
+    Record, Snapshot, after, ending, external, left, project::cut,
 };
 use crate::api::agent_task::{Role, TaskState};
 
 /// Decides what to do about a task.
 pub fn decide(s: &Snapshot) -> Outcome {
+    if let Some(system) = &s.external {
+        return external::decide(s, system);
+    }
     let mut outcome = match s.record.state {
         TaskState::Pending => pending(s),
         TaskState::Starting | TaskState::Running => live(s),
@@ -32,7 +35,7 @@ pub fn refused(s: &Snapshot, why: &str) -> Outcome {
 }
 
 /// Nothing but a record and when to look again.
-fn keep(record: Record, wake: Option<Duration>) -> Outcome {
+pub(super) fn keep(record: Record, wake: Option<Duration>) -> Outcome {
     Outcome { actions: Vec::new(), record, wake, note: None }
 }
 

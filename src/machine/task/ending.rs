@@ -206,6 +206,17 @@ fn give_up(s: &Snapshot, record: Record, class: FailureClass, why: &str) -> Outc
     end(s, record, TaskState::Failed, &message, Some(note))
 }
 
+/// A check ends without having said anything of the code.
+pub(super) fn inconclusive(s: &Snapshot, record: &Record, why: &str) -> Outcome {
+    let record = Record {
+        outcome: Some(CheckOutcome::NotStarted),
+        failure_class: Some(FailureClass::Inconclusive),
+        ..record.clone()
+    };
+    let note = Note { reason: "Failed".to_owned(), message: cut(why) };
+    end(s, record, TaskState::Failed, why, Some(note))
+}
+
 fn end(s: &Snapshot, record: Record, state: TaskState, message: &str, note: Option<Note>) -> Outcome {
     let record = Record {
         state,

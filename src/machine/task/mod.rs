@@ -5,6 +5,7 @@
 //! - Otherwise the pod's end decides: the kubelet's word about the main container, together with
 //!   what the companion delivered. A pod that ended without a delivery was failed by the cluster.
 //! - A check's work is its outcome: however it ended, once it started it has one.
+//! - A check that an outside system runs has no Job: it waits for the answer until its timeout.
 //! - A run that never started (an image that cannot be pulled, a bad container configuration) is
 //!   tried once more; the second in a row ends the task, since only a person can mend it.
 //!
@@ -13,6 +14,7 @@
 
 mod decide;
 mod ending;
+mod external;
 mod project;
 #[cfg(test)]
 mod tests;
@@ -76,6 +78,30 @@ pub struct Snapshot {
     pub submitted: bool,
     /// What the pinned pod of the recorded run delivered.
     pub delivery: Option<DeliveryFact>,
+    /// The outside system that runs this check; none for work of our own pods.
+    pub external: Option<External>,
+}
+
+/// A check that an outside system runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct External {
+    /// Its name, for people.
+    pub system: String,
+    /// What it answered.
+    pub answer: Option<Answer>,
+}
+
+/// What an outside system says of a commit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// Passed or Failed.
+    pub outcome: CheckOutcome,
+    /// Exit code, if it has one.
+    pub exit_code: Option<i32>,
+    /// In its words.
+    pub message: String,
+    /// Where it shows its run.
+    pub url: String,
 }
 
 /// What the reconciler records of a task: its part of the status, conditions aside (design §4).

@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// Longest message, in characters; the schema allows 1024.
-const MAX_MESSAGE: usize = 1000;
+pub(super) const MAX_MESSAGE: usize = 1000;
 
 /// All that the reconciler writes: its fields of the status and no others (design §4).
 #[derive(Clone, Debug, PartialEq, Serialize)]

@@ -8,6 +8,8 @@ use rstest::rstest;
 
 use super::*;
 
+mod external;
+
 /// Applies a change and gives the value back, so that a row is one expression.
 trait With: Sized {
     fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
@@ -38,6 +40,7 @@ fn new(role: Role) -> Snapshot {
         strays: Vec::new(),
         submitted: false,
         delivery: None,
+        external: None,
     }
 }
 

@@ -33,7 +33,9 @@ const fn for_reason(kind: ReasonType) -> Option<&'static str> {
         ReasonType::BlockingCheckFailed => Some("make it pass"),
         ReasonType::Gamed => Some("a person looks at it, and waives it or sends it back"),
         ReasonType::ReviewMissing => Some("let the reviewer submit a review (its pod's log says why it did not)"),
-        ReasonType::CheckNotStarted => Some("let it start (image, quota, services)"),
+        ReasonType::CheckNotStarted => {
+            Some("let it start (image, quota, services), or be answered if it runs elsewhere")
+        }
         ReasonType::NoEvidence => Some("let a check or a reviewer feed it"),
         ReasonType::CriterionUnmet => Some("meet it"),
         ReasonType::BelowFloor | ReasonType::BelowPassingScore | ReasonType::Passed => None,

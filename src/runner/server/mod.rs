@@ -239,6 +239,7 @@ async fn delivery(State(api): State<RunnerApi>, caller: Caller, body: Body<Deliv
         reports,
         message: cut(&message, MAX_TEXT),
         heads: heads.into_iter().filter(|(_, commit)| CommitId::new(commit.as_str()).is_ok()).take(MAX_HEADS).collect(),
+        external: None,
     };
     // Whatever the task's state: what a run leaves may arrive after its submission has ended the task.
     record(&api, &caller, |live, own| {
