@@ -22,6 +22,8 @@ async fn a_value_that_means_nothing_is_refused() {
         ("--set 'projects[0].name=a,projects[0].egress[0].name=e'", "missing property 'to'"),
         ("--set-json 'policies.jobControllers=[]'", "/policies/jobControllers"),
         ("--set image.digest=latest", "/image/digest"),
+        ("--set apiKeys.existingSecret=Keys", "/apiKeys/existingSecret"),
+        ("--set apiKeys.keys=x", "additional properties 'keys' not allowed"),
     ] {
         let said = render(&server, flags);
         assert!(said.contains(words), "{flags}: {said:.600}");
@@ -39,6 +41,7 @@ async fn every_variant_of_the_chart_is_accepted() {
         "--set-string image.digest=sha256:0000000000000000000000000000000000000000000000000000000000000000",
         "--set 'projects[0].name=alicia,projects[0].createNamespace=false,projects[0].viewers[0].kind=ServiceAccount,projects[0].viewers[0].name=ci'",
         "--set git.persistence.storageClass=-,operator.replicas=3,operator.extraArgs[0]=--concurrency=4,operator.podAnnotations.a=b,git.podAnnotations.a=b",
+        "--set apiKeys.existingSecret=phasegate-api-keys",
         "--set imagePullSecrets[0].name=s,operator.nodeSelector.a=b,operator.priorityClassName=system-cluster-critical,git.tolerations[0].operator=Exists",
     ] {
         server.shell(&format!(
@@ -67,6 +70,7 @@ async fn switches_turn_off_what_they_name() {
     for (kind, on) in [
         ("kind: ServiceMonitor", "--set metrics.serviceMonitor.enabled=true"),
         ("kind: PodDisruptionBudget", "--set operator.replicas=2"),
+        ("PHASEGATE_API_KEYS_FILE", "--set apiKeys.existingSecret=phasegate-api-keys"),
     ] {
         assert!(!render(&server, "").contains(kind), "{kind} is there");
         assert!(render(&server, on).contains(kind), "{kind} is not there in spite of {on}");
@@ -80,6 +84,7 @@ async fn a_removed_release_leaves_kinds_and_projects_and_can_come_back() {
     let server = ApiServer::start();
     let notes = server.install_chart("");
     assert!(notes.contains("kubectl -n alicia get phases --watch"), "the notes name the next command: {notes}");
+    assert!(!notes.contains("keys.yaml"), "nobody asked for API keys: {notes}");
     server.shell(
         "kubectl -n alicia apply -f - <<'END'
 {apiVersion: phasegate.dev/v1alpha1, kind: Repository, metadata: {name: hello}, spec: {}}
