@@ -66,9 +66,16 @@ async fn read(path: &Path) -> Result<Script, ReplayError> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use rstest::rstest;
+    use serde_json::Value;
 
     use super::*;
+    use crate::{
+        api::{PhaseSpec, RepositorySpec},
+        review::{finding_id, gate, judge, rubric::GateReviewer},
+    };
 
     fn task() -> TaskFile {
         serde_json::from_value(json!({"phase": "hello-1", "task": "security", "attempt": 2, "run": 1,
@@ -119,13 +126,68 @@ mod tests {
         assert!(error.contains(why), "{error}");
     }
 
-    #[tokio::test]
-    async fn the_scripts_of_the_sample_can_be_read() {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/samples/reviewed/reviews");
-        let mut findings = 0;
-        for entry in std::fs::read_dir(folder).unwrap() {
-            findings += read(&entry.unwrap().path()).await.unwrap().findings.len();
-        }
-        assert_eq!(findings, 6);
+    /// An object of the sample.
+    fn sample(file: &str) -> Value {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/samples/reviewed").join(file);
+        serde_yaml::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+    }
+
+    /// What the operator has of a reviewer of the sample, once it has played its script.
+    fn reviewed(reviewer: &GateReviewer, attempt: i32) -> Value {
+        let GateReviewer { name, categories, shadow, .. } = reviewer;
+        let script = sample(&format!("reviews/reviewed-1.{name}.{attempt}.review.yaml"));
+        let Script { findings, examined, not_examined, criteria, own_score, summary } =
+            serde_json::from_value(script).unwrap();
+        assert!(not_examined.is_empty());
+        let finding = |finding: FindingArgs| {
+            let FindingArgs { severity, category, file, line, evidence, message, recommendation } = finding;
+            let path = file.unwrap_or_default();
+            json!({"id": finding_id(&category, &path, &evidence, 0), "rule": category, "severity": severity,
+                "path": path, "line": line, "message": message, "evidence": evidence, "recommendation": recommendation})
+        };
+        let mut review = json!({"stamp": {"run": 1, "podUID": "p"}, "examined": examined, "criteria": criteria,
+            "ownScore": format!("{:.1}", own_score.unwrap()), "summary": summary});
+        review["findings"] = findings
+            .into_iter()
+            .map(finding)
+            .map(|mut finding| {
+                if finding["line"].is_null() {
+                    finding["line"] = 0.into();
+                }
+                finding
+            })
+            .collect();
+        json!({"name": name, "task": name, "shadow": shadow, "categories": categories, "review": review})
+    }
+
+    #[test]
+    fn the_sample_is_judged_as_its_end_to_end_test_says() {
+        let spec = |file: &str| sample(file)["spec"].clone();
+        let repository: RepositorySpec = serde_json::from_value(spec("repository.yaml")).unwrap();
+        let phase: PhaseSpec = serde_json::from_value(spec("phase.yaml")).unwrap();
+        let gate = gate(&repository, &phase, &[], &BTreeMap::new()).unwrap();
+        let judged = |attempt: i32| {
+            let reviews: Vec<Value> = gate.reviewers.iter().map(|reviewer| reviewed(reviewer, attempt)).collect();
+            let spec = json!({
+                "phase": "reviewed-1", "phaseUID": "u", "attempt": attempt, "number": 1, "commit": "c", "tree": "t",
+                "base": "b", "gateHash": gate.hash, "rubric": gate.rubric, "criteria": gate.criteria,
+                "reviews": reviews, "checks": [{"name": "test", "task": "t", "blocking": true,
+                    "categories": gate.checks[0].categories, "outcome": "Passed"}],
+            });
+            json!(judge(&serde_json::from_value(spec).unwrap()))
+        };
+        let first = judged(1);
+        assert_eq!((&first["verdict"], &first["score"]), (&json!("Fail"), &json!("9.3")), "{first:#}");
+        assert_eq!(first["reasons"].as_array().unwrap().len(), 1, "{first:#}");
+        assert_eq!(first["reasons"][0]["type"], "BelowFloor");
+        let agreed = first["findings"].as_array().unwrap().iter().find(|open| open["finding"]["rule"] == "security");
+        assert_eq!(agreed.unwrap()["reportedBy"], json!(["general", "security"]));
+        let own: Vec<&Value> = first["reviewers"].as_array().unwrap().iter().map(|reviewer| &reviewer["own"]).collect();
+        assert_eq!(own, [&json!("8.0"), &json!("9.0"), &json!("1.0")]);
+        let second = judged(2);
+        assert_eq!((&second["verdict"], &second["score"]), (&json!("Pass"), &json!("10.0")), "{second:#}");
+        assert_eq!(second["findings"].as_array().unwrap().len(), 1, "{second:#}");
+        assert_eq!(second["findings"][0]["uncharged"], "Shadow");
+        assert_eq!(second["criteria"][0]["state"], "Met");
     }
 }
