@@ -8,6 +8,7 @@
 
 pub mod evidence;
 pub mod findings;
+pub mod rail;
 pub mod rubric;
 pub mod score;
 mod weight;
