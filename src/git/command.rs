@@ -26,6 +26,9 @@ const MAX_STDERR: usize = 16 << 10;
 /// Most bytes read of what a command answers, unless the caller says otherwise.
 const MAX_STDOUT: usize = 16 << 20;
 
+/// Bytes of an answer that are read at once where it is not kept.
+const PIECE: usize = 64 << 10;
+
 /// Configuration of every git process of the service. Here and not in the repositories' files, so that a new version
 /// of the service changes all of them.
 const CONFIG: &[(&str, &str)] = &[
@@ -222,6 +225,23 @@ impl Git {
         self.answer().await?.success()
     }
 
+    /// Runs it and hands on what it answers piece by piece, however long; expects exit code 0. Input is not given.
+    pub(crate) async fn stream(mut self, each: &mut (impl FnMut(&[u8]) + Send)) -> Result<Answer, CommandError> {
+        self.command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child =
+            self.command.spawn().map_err(|source| CommandError::Start { command: self.name.clone(), source })?;
+        let group = Group::of(&child);
+        let Ok(said) = tokio::time::timeout(self.timeout, listen(&mut child, each)).await else {
+            end(&mut child, &group).await;
+            return Err(CommandError::Timeout { command: self.name, limit: self.timeout });
+        };
+        let stderr = said.map_err(|source| CommandError::Pipe { command: self.name.clone(), source })?;
+        let status = child.wait().await.unwrap_or_default();
+        group.forget();
+        let code = status.code().unwrap_or(-1);
+        Answer { code, stdout: Vec::new(), stderr, truncated: false, status, command: self.name }.success()
+    }
+
     /// Runs it and hands on whatever exit code there is.
     pub(crate) async fn answer(mut self) -> Result<Answer, CommandError> {
         self.command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -241,6 +261,25 @@ impl Git {
         let code = if truncated { -1 } else { status.code().unwrap_or(-1) };
         Ok(Answer { code, stdout, stderr, truncated, status, command: self.name })
     }
+}
+
+/// Reads standard output in pieces and standard error to its limit at once.
+async fn listen(child: &mut Child, each: &mut (impl FnMut(&[u8]) + Send)) -> std::io::Result<String> {
+    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+    let read = async {
+        let Some(mut stdout) = stdout else { return Ok(()) };
+        let mut piece = vec![0; PIECE];
+        loop {
+            match stdout.read(&mut piece).await? {
+                0 => return Ok(()),
+                read => each(&piece[..read]),
+            }
+            // What is done with a piece takes time, in which others wait.
+            tokio::task::yield_now().await;
+        }
+    };
+    let (out, err) = tokio::join!(read, read_up_to(stderr, MAX_STDERR, true));
+    out.and(err).map(|(stderr, _)| String::from_utf8_lossy(&stderr).into_owned())
 }
 
 /// Writes the input and reads both outputs at once, so that no pipe can fill up and block.
@@ -372,6 +411,15 @@ mod tests {
         assert_eq!((answer.stdout.as_slice(), answer.truncated), (&b"y\ny\ny\ny\ny\n"[..], true));
         let error = shell("yes").limit(10).run().await.unwrap_err();
         assert!(matches!(error, CommandError::TooLong { limit: 10, .. }), "{error}");
+    }
+
+    #[tokio::test]
+    async fn an_answer_of_any_length_comes_in_pieces() {
+        let mut length = 0;
+        shell("head -c 3000000 /dev/zero").stream(&mut |piece| length += piece.len()).await.unwrap();
+        assert_eq!(length, 3_000_000);
+        let error = shell("echo half; echo because >&2; exit 3").stream(&mut |_| {}).await.unwrap_err();
+        assert!(error.to_string().contains("because"), "{error}");
     }
 
     #[tokio::test]

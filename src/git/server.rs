@@ -244,6 +244,7 @@ async fn dispatch(service: &Service, id: &RepositoryId, name: &str, body: &[u8])
             Commit,
             ChangedFiles,
             Diff,
+            GamingSigns,
             Log,
         ]
     )

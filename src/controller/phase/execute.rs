@@ -15,13 +15,19 @@ use super::{
     observe::{Observed, submitted_commit, task_of},
 };
 use crate::{
-    api::{AgentTask, Phase, agent_task::TaskState, phase::PhaseTaskStatus},
+    api::{
+        AgentTask, Phase,
+        agent_task::TaskState,
+        evidence::GamingSign,
+        phase::{PhaseTaskStatus, ReviewStatus},
+    },
     controller::{Error, context::Context},
     git::ops::{
-        ArchiveRefs, ClaimReleaseAnswer, Commit, CommitAnswer, CommitId, IntegrateAnswer, IntegrateBaseAnswer,
-        MergeToBaseAnswer, Operation, PhaseKey,
+        ArchiveRefs, ClaimReleaseAnswer, Commit, CommitAnswer, CommitId, GamingSigns, IntegrateAnswer,
+        IntegrateBaseAnswer, MergeToBaseAnswer, Operation, PhaseKey,
     },
     machine::phase::{Action, Answer, check_task_name},
+    review::Gate,
 };
 
 /// Does one action and says what it came to.
@@ -127,9 +133,25 @@ async fn ensure_result(o: &Observed, context: &Context) -> Result<Answer, Error>
     let gathered = build::Gathered {
         checks: gate.checks.iter().map(|check| found(&check.name)).collect(),
         reviewers: gate.reviewers.iter().map(|reviewer| found(&reviewer.name)).collect(),
-        gaming_signs: Vec::new(),
+        gaming_signs: gaming_signs(o, review, gate, context).await?,
     };
     create(context, &o.phase, &build::review_result(o, review, gate, gathered)).await
+}
+
+/// Signs in what the phase changed. Those that are waived are asked for too: the record shows them.
+async fn gaming_signs(
+    o: &Observed,
+    review: &ReviewStatus,
+    gate: &Gate,
+    context: &Context,
+) -> Result<Vec<GamingSign>, Error> {
+    let operation = GamingSigns {
+        from: CommitId::new(review.base.as_str())?.into(),
+        to: CommitId::new(review.commit.as_str())?.into(),
+        protected_paths: gate.protected_paths.clone(),
+        accepted: gate.waivers.iter().flat_map(|waiver| waiver.findings.clone()).collect(),
+    };
+    Ok(call(o, context, &operation).await?.signs)
 }
 
 /// Creates an object of this phase. If it is there already and this phase's, that is the same.

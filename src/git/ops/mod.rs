@@ -47,6 +47,7 @@ operations! {
     Commit, "commit" => CommitAnswer;
     ChangedFiles, "changed-files" => ChangedFilesAnswer;
     Diff, "diff" => DiffAnswer;
+    GamingSigns, "gaming-signs" => GamingSignsAnswer;
     Log, "log" => LogAnswer;
 }
 

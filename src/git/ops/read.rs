@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{CommitId, PhaseKey, RefName, Rev, TreeId};
+use crate::api::evidence::GamingSign;
 
 /// All claims of phases in a repository, so that those of phases that are gone can be found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -131,6 +132,33 @@ pub struct DiffAnswer {
     /// The diff; bytes that are not UTF-8 are replaced.
     pub text: String,
     /// There was more.
+    pub truncated: bool,
+}
+
+/// Signs that a change weakens what judges it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GamingSigns {
+    /// The old side.
+    pub from: Rev,
+    /// The new side.
+    pub to: Rev,
+    /// Git pathspecs of paths that only a person may change.
+    pub protected_paths: Vec<String>,
+    /// Ids of signs that a person has waived; where there is no room for all, the others are listed.
+    #[serde(default)]
+    pub accepted: Vec<String>,
+}
+
+/// Answer to [`GamingSigns`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GamingSignsAnswer {
+    /// By kind and place; at most 100.
+    pub signs: Vec<GamingSign>,
+    /// How many there are.
+    pub total: u64,
+    /// There are more than are listed.
     pub truncated: bool,
 }
 

@@ -8,6 +8,7 @@
 mod archive;
 mod commit;
 mod ensure;
+mod gaming;
 mod inspect;
 mod integrate;
 mod merge;

@@ -2,6 +2,7 @@
 
 mod claim;
 mod crash;
+mod gaming;
 mod inspect;
 mod integrate;
 mod merge_to_base;

@@ -161,6 +161,20 @@ impl World {
         CommitId::new(self.git(&["commit-tree", &tree, "-p", parent.as_str(), "-m", message])).unwrap()
     }
 
+    /// A commit in which this path is a symbolic link.
+    pub(super) fn link(&self, parent: &CommitId, path: &str, target: &str) -> CommitId {
+        let folder = tempfile::tempdir().unwrap();
+        let index = folder.path().join("index");
+        let env = [("GIT_INDEX_FILE", index.to_str().unwrap()), ("GIT_WORK_TREE", folder.path().to_str().unwrap())];
+        self.git_with(&["read-tree", parent.as_str()], &env);
+        let source = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(source.path(), target).unwrap();
+        let blob = self.git(&["hash-object", "-w", source.path().to_str().unwrap()]);
+        self.git_with(&["update-index", "--add", "--cacheinfo", &format!("120000,{blob},{path}")], &env);
+        let tree = self.git_with(&["write-tree"], &env);
+        CommitId::new(self.git(&["commit-tree", &tree, "-p", parent.as_str(), "-m", "link"])).unwrap()
+    }
+
     /// All references and what they point to.
     pub(super) fn refs(&self) -> String {
         self.git(&["for-each-ref", "--format=%(refname) %(objectname)"])
