@@ -41,7 +41,7 @@ apiVersion: phasegate.dev/v1alpha1
 kind: Repository
 metadata: {name: $1}
 spec:
-  checks: [{name: test, image: "${4:-$(image_name "$TOOLS")}", script: "true"}]
+  checks: [{name: test, image: "${4:-$(image_name "$TOOLS")}", script: "test -d ."}]
   agents: {developer: {podTemplateRef: {name: $2}}}
   retry: {maxRunsPerTask: 1, backoff: {initial: 1s, max: 1s}}
   review: ${3:-"{}"}

@@ -50,10 +50,21 @@ pub struct Service {
     pub env: Vec<EnvironmentVariable>,
 }
 
+/// Whether a check can fail: true unless all it does is to print, to set options, and to hide failures.
+///
+/// A script that `sh` is told as an argument counts like one in `script`; of another command the program counts. A
+/// declared report that is missing fails its check, so a check with reports can always fail.
+const CAN_FAIL: &str = r##"has(self.external) || (has(self.reports) && size(self.reports) > 0) || !(has(self.script) ? self.script : has(self.command) ? (self.command[0].matches('(^|/)(ba|da|a|k|z)?sh$') ? self.command[size(self.command) - 1] : self.command[0]) : 'none').matches(r'''^[\s;&]*(((\\\n|[^\n;])+\|\| *)?((/\S+/)?(true|:|echo|printf|cd|pwd|set|export)( ([^\n;&|"']|"[^"]*"|'[^']*')*)?|exit( +0)?|#.*)([\s;&]+|$))*($|exit( +0)? *[\n;&])''')"##;
+
+/// Whether the last command decides, and always succeeds: after `set +e`, or in a script that a shell gets without `-e`.
+const LAST_DECIDES: &str = r##"has(self.external) || (has(self.reports) && size(self.reports) > 0) || !(has(self.script) ? (self.script.matches('(^|[\\n;])[ \\t]*set [+]e') ? self.script : '') : has(self.command) && size(self.command) == 3 && self.command[0].matches('(^|/)(ba|da|a|k|z)?sh$') && self.command[1] == '-c' ? self.command[2] : '').matches(r'[\n;][ \t]*(?:true|:|exit[ \t]+0|echo[^\n;&|]*)[\s;]*$') || (has(self.script) ? self.script : self.command[2]).matches(r'(?:^|[\n;|&{(])[ \t]*(?:exit[ \t]+[^0\s]|set[ \t]+-|exec[ \t])')"##;
+
 /// One tool run in a clean room at the exact commit under judgement.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("[has(self.script), has(self.command), has(self.external)].filter(set, set).size() == 1").message("checks[]: set exactly one of script, command and external"))]
+#[x_kube(validation = Rule::new(CAN_FAIL).message("checks[]: this check cannot fail: all it does is to print, to set options, or to hide failures behind '|| true'; run something that can fail, or declare the reports that it writes"))]
+#[x_kube(validation = Rule::new(LAST_DECIDES).message("checks[]: this check cannot fail: without 'set -e' the last command decides, and it always succeeds; remove it, or declare the reports that the check writes"))]
 #[x_kube(validation = Rule::new("!has(self.external) || !(has(self.image) || has(self.env) || has(self.resources) || has(self.services))").message("checks[]: image, env, resources and services do not belong to an external check, which runs elsewhere"))]
 pub struct Check {
     /// Name, unique among the checks of the Repository and the Phase.

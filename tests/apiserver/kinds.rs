@@ -1,5 +1,7 @@
 //! The schema and the rules of each kind: what is refused, and in which words.
 
+use serde_json::json;
+
 use crate::support::{ANYONE, Answer, ApiServer, OPERATOR, User, ask};
 
 const REPOSITORY: &str = "checks: [{name: test, image: python, script: python -m unittest}]";
@@ -78,9 +80,21 @@ async fn a_bad_repository_is_refused_in_words() {
             repository("notify: {url: 'http://x'}".to_owned()),
             "spec.notify is not implemented in this version; remove it",
         ),
+        (repository("agents: {reviewer: {podTemplateRef: {name: r}}}".to_owned()), ""),
+        (repository("agents: {reviewers: [{name: a, podTemplateRef: {name: r}, shadow: true}]}".to_owned()), ""),
         (
-            repository("agents: {reviewer: {podTemplateRef: {name: r}}}".to_owned()),
-            "spec.agents.reviewer is not implemented in this version; remove it",
+            repository(
+                "agents: {reviewer: {podTemplateRef: {name: r}}, reviewers: [{name: a, podTemplateRef: {name: r}}]}"
+                    .to_owned(),
+            ),
+            "spec.agents: set reviewer or reviewers, not both; a single reviewer can be an entry of reviewers",
+        ),
+        (
+            repository(
+                "agents: {reviewers: [{name: a, podTemplateRef: {name: r}}, {name: a, podTemplateRef: {name: s}}]}"
+                    .to_owned(),
+            ),
+            "Duplicate value",
         ),
         (
             repository("upstream: {url: 'https://h/x.git', credentialsSecretRef: {name: s}}".to_owned()),
@@ -102,18 +116,52 @@ async fn a_bad_repository_is_refused_in_words() {
         (repository(score("11")), "spec.review.passingScore in body should be less than or equal to 10"),
         (repository(score("'11'")), "spec.review.passingScore in body should match"),
         (repository(score("'9.55'")), "spec.review.passingScore in body should match"),
-        (repository(check("script: null")), "checks[]: set exactly one of script and command"),
-        (repository(check("command: [a]")), "checks[]: set exactly one of script and command"),
+        (repository(check("script: null")), "checks[]: set exactly one of script, command and external"),
+        (repository(check("command: [a]")), "checks[]: set exactly one of script, command and external"),
+        (repository(check("external: {}")), "checks[]: set exactly one of script, command and external"),
         (repository(check("script: null, command: [a]")), ""),
+        (repository(check("script: null, image: null, external: {system: CI}")), ""),
+        (
+            repository(check("script: null, external: {}")),
+            "checks[]: image, env, resources and services do not belong to an external check, which runs elsewhere",
+        ),
         (repository(check("name: Upper")), "spec.checks[0].name"),
         (repository(check("timeout: forever")), "spec.checks[0].timeout"),
         (repository(check("categories: []")), "spec.checks[0].categories"),
         (repository("checks: [{name: a, script: x}, {name: a, script: y}]".to_owned()), "Duplicate value"),
         (repository(report("format: SARIF")), ""),
+        (repository(report("format: LCOV")), ""),
+        (repository(report("format: Cobertura, targets: [{metric: lines, atLeast: 80}]")), ""),
         (
-            repository(report("format: LCOV")),
-            "Cobertura, LCOV and Metrics are not implemented in this version; use JUnit or SARIF",
+            repository(report("format: LCOV, targets: [{metric: branches, atLeast: 80}]")),
+            "reports[].targets of a coverage report: metric must be 'lines', with atLeast in percent",
         ),
+        (
+            repository(report("format: LCOV, targets: [{metric: lines, atMost: 80}]")),
+            "reports[].targets of a coverage report: metric must be 'lines', with atLeast in percent",
+        ),
+        (
+            repository(report("format: Metrics")),
+            "reports[].targets: a Metrics report needs at least one target; say which measurement must reach what",
+        ),
+        (repository(report("format: Metrics, targets: [{metric: p95, atMost: '0.2'}]")), ""),
+        (
+            repository(report("format: Metrics, targets: [{metric: p95}]")),
+            "reports[].targets[]: set exactly one of atLeast and atMost",
+        ),
+        (
+            repository(report("format: Metrics, targets: [{metric: p95, atLeast: 1, atMost: 2}]")),
+            "reports[].targets[]: set exactly one of atLeast and atMost",
+        ),
+        (
+            repository(report("format: Metrics, targets: [{metric: a, atMost: 1}, {metric: a, atMost: 2}]")),
+            "Duplicate value",
+        ),
+        (
+            repository(report("targets: [{metric: lines, atLeast: 80}]")),
+            "reports[].targets belong to formats Cobertura, LCOV and Metrics",
+        ),
+        (repository(report("levels: {error: Critical}")), "reports[].levels belong to format SARIF"),
         (
             repository(report("path: /etc/passwd")),
             "reports[].path must be relative to the work tree and must not contain '..'",
@@ -124,6 +172,81 @@ async fn a_bad_repository_is_refused_in_words() {
         ),
     ];
     try_all(rows.into_iter().map(|((kind, name, spec), words)| (kind, name, spec, words)).collect()).await;
+}
+
+/// A check that always succeeds would be evidence of nothing.
+#[tokio::test]
+#[ignore = "starts an API server: make test"]
+async fn a_check_that_cannot_fail_is_refused() {
+    const NEVER: &str =
+        "checks[]: this check cannot fail: all it does is to print, to set options, or to hide failures";
+    const LAST: &str = "checks[]: this check cannot fail: without 'set -e' the last command decides";
+    let script = |script: &str| format!("checks: [{{name: test, image: python, script: {}}}]", json!(script));
+    let command = |command: &[&str]| format!("checks: [{{name: test, image: python, command: {}}}]", json!(command));
+    let mut rows = Vec::new();
+    for text in [
+        "true",
+        ":",
+        "exit 0",
+        "exit",
+        "  \n",
+        "# later\n",
+        "#!/bin/sh\nset -x\nexit 0",
+        "echo ok",
+        "echo 'a; b' && true",
+        "printf '%s\\n' ok # pytest",
+        "cd app\npwd",
+        "/bin/true",
+        "set -eu\necho tests; echo done",
+        "pytest || true",
+        "make lint || :",
+        "ruff check . || exit 0",
+        "set -e\npytest -q || true\nruff check . || :\n",
+        "pytest \\\n  -k fast || true",
+        "pytest || echo failed",
+        "exit 0\npytest",
+    ] {
+        rows.push((script(text), NEVER));
+        rows.push((command(&["sh", "-c", text]), NEVER));
+    }
+    for text in [
+        "python -m unittest",
+        "pytest; true",
+        "cd app && pytest",
+        "echo start\npytest\necho done",
+        "echo ok | grep -q ok",
+        "exit 1",
+        "test -f x || exit 1",
+        "pytest || exit $?",
+        "truely",
+        "if test -f x; then true; fi",
+        "make test; make lint || true",
+        "pytest || true\nruff check .",
+        "pytest || (cat log; false)",
+        "false",
+        "set +e\npytest\ncode=$?\ncat log\nexit $code",
+    ] {
+        rows.push((script(text), ""));
+    }
+    rows.push((script("set +e\npytest\ntrue"), LAST));
+    rows.push((script("set +e; pytest; exit 0"), LAST));
+    rows.push((command(&["sh", "-c", "pytest; true"]), LAST));
+    rows.push((command(&["/bin/bash", "-c", "pytest\necho done"]), LAST));
+    rows.push((command(&["bash", "-c", "set -e; pytest; true"]), ""));
+    rows.push((command(&["bash", "-ec", "pytest; true"]), ""));
+    rows.push((command(&["true"]), NEVER));
+    rows.push((command(&["/bin/true"]), NEVER));
+    rows.push((command(&["echo", "x"]), NEVER));
+    rows.push((command(&["bash", "-euo", "pipefail", "-c", "true"]), NEVER));
+    rows.push((command(&["sh", "test.sh"]), ""));
+    rows.push((command(&["pytest", "true"]), ""));
+    // A report that is missing fails the check.
+    let reports = "reports: [{path: r.xml, format: JUnit}]";
+    rows.push((format!("checks: [{{name: test, image: python, script: pytest || true, {reports}}}]"), ""));
+    rows.push((format!("checks: [{{name: test, image: python, command: [sh, -c, 'pytest; true'], {reports}}}]"), ""));
+    let mut all: Vec<_> = rows.iter().map(|(spec, words)| ("Repository", "hello", spec.clone(), *words)).collect();
+    all.push(("Phase", "p", with(PHASE, "checks: [{name: a, script: 'true'}]"), NEVER));
+    try_all(all).await;
 }
 
 #[tokio::test]
@@ -172,12 +295,7 @@ async fn a_bad_phase_is_refused_in_words() {
         ("Phase", "p", task("dependsOn: [nobody]"), "spec.tasks[].dependsOn names a task that is not in spec.tasks"),
         ("Phase", "p", phase("tasks: [{name: a, description: d}, {name: a, description: d}]"), "Duplicate value"),
         ("Phase", "p", criterion(""), ""),
-        (
-            "Phase",
-            "p",
-            criterion("judge: Reviewer"),
-            "Reviewer is not implemented in this version; use Checks or Person",
-        ),
+        ("Phase", "p", criterion("judge: Reviewer"), ""),
         ("Phase", "p", criterion("judge: Checks"), "name the checks that prove it, or set judge to Person"),
         ("Phase", "p", criterion("judge: Checks, provenBy: [test]"), ""),
         ("Phase", "p", phase("retry: {maxAttempts: 11}"), "spec.retry.maxAttempts"),
@@ -204,8 +322,30 @@ async fn a_bad_decision_is_refused_in_words() {
             "Decision",
             "d",
             decision("type: Rollback"),
-            "Rerun, Waive, Rollback and Answer are not implemented in this version",
+            "spec.type: Rerun, Rollback and Answer are not implemented in this version",
         ),
+        ("Decision", "d", decision("type: Waive, findings: [f], reason: r"), ""),
+        ("Decision", "d", decision("type: Waive, criteria: [c], reason: r, until: '2030-01-01T00:00:00Z'"), ""),
+        (
+            "Decision",
+            "d",
+            decision("type: Waive, reason: r"),
+            "spec.findings, spec.criteria: a Waive names at least one finding or criterion",
+        ),
+        ("Decision", "d", decision("type: Waive, findings: [f]"), "spec.reason is required: a Waive says why"),
+        (
+            "Decision",
+            "d",
+            decision("type: Retry, findings: [f]"),
+            "spec.findings, spec.criteria, spec.reason and spec.until belong to type Waive",
+        ),
+        (
+            "Decision",
+            "d",
+            decision("until: '2030-01-01T00:00:00Z'"),
+            "spec.findings, spec.criteria, spec.reason and spec.until belong to type Waive",
+        ),
+        ("Decision", "d", decision("type: Waive, findings: [f], reason: r, until: tomorrow"), "spec.until"),
         ("Decision", "d", decision("type: Bless"), "spec.type: Unsupported value"),
         ("Decision", "d", decision("phaseUID: null"), "spec.phaseUID: Required value"),
     ];
@@ -255,7 +395,7 @@ async fn what_must_not_change_does_not() {
 async fn kubectl_explains_every_kind() {
     let server = ApiServer::with_chart().await;
     for (field, words) in [
-        ("repositories.spec.protectedPaths", "Paths that only a person should change"),
+        ("repositories.spec.protectedPaths", "Paths that only a person may change"),
         ("ph.spec.tasks.dependsOn", "must be integrated first"),
         ("agt.spec.branch", "The one branch that this task may push"),
         ("rr.status.categories.score", "the minimum over its evidence"),

@@ -255,7 +255,7 @@ async fn the_pods_of_every_role_are_admitted() {
     let server = ApiServer::with_chart().await;
     let (api, _) = Tasks::new(&server, PROJECT).await;
     let client = server.client().await;
-    let check = json!({"name": "test", "image": "tools:1", "script": "true",
+    let check = json!({"name": "test", "image": "tools:1", "script": "make test",
         "services": [{"name": "broker", "image": "mqtt:2", "port": 1883}]});
     let roles = [
         ("admitted-developer", json!({})),
