@@ -9,6 +9,7 @@ const NODE: User = User("system:node:node1", &["system:nodes", "testers"]);
 const LEAD: User = User("lead", &["people"]);
 /// Writes Phases, decides nothing.
 const WRITER: User = User("writer", &["people"]);
+const WAIVER: User = User("waiver", &[]);
 const NAMESPACES: User = User("system:serviceaccount:kube-system:namespace-controller", &["testers"]);
 
 /// What should become of a request.
@@ -335,6 +336,22 @@ async fn a_decision_is_its_authors_own_and_needs_the_verb() {
         // RBAC for one phase and one verb is enough for that and no more.
         row(WRITER, "POST", decisions(), &decision("w", "Retry", "writer"), Works),
         row(WRITER, "POST", decisions(), &other_phase, Refused("writer may not retry phase q: grant the verb retry")),
+        // To approve is not to waive.
+        row(
+            LEAD,
+            "POST",
+            decisions(),
+            &decision("v", "Waive", "lead"),
+            Refused("lead may not waive phase p: grant the verb waive on phases.phasegate.dev in namespace alicia"),
+        ),
+        row(WAIVER, "POST", decisions(), &decision("v", "Waive", "waiver"), Works),
+        row(
+            WAIVER,
+            "POST",
+            decisions(),
+            &decision("w2", "Approve", "waiver"),
+            Refused("waiver may not approve phase p: grant the verb approve"),
+        ),
         row(LEAD, "POST", decisions(), &decision("s", "Suspend", "lead"), Works),
         row(
             WRITER,

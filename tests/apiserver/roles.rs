@@ -4,6 +4,7 @@ use crate::support::{ApiServer, GIT, OPERATOR, User};
 
 const LEAD: User = User("lead", &[]);
 const VIEWER: User = User("somebody", &["viewers"]);
+const WAIVER: User = User("waiver", &[]);
 const TASK: User = User("system:serviceaccount:alicia:phasegate-task", &[]);
 
 /// What `kubectl auth can-i` says: verb, resource and namespace.
@@ -25,6 +26,7 @@ async fn everyone_may_do_what_their_part_needs_and_nothing_else() {
         (OPERATOR, "patch phases.phasegate.dev --subresource status -A", true),
         (OPERATOR, "patch phases.phasegate.dev -n alicia", false),
         (OPERATOR, "approve phases.phasegate.dev -n alicia", false),
+        (OPERATOR, "waive phases.phasegate.dev -n alicia", false),
         (OPERATOR, "get secrets -A", false),
         (OPERATOR, "get configmaps -A", false),
         (OPERATOR, "create pods -n alicia", false),
@@ -40,6 +42,14 @@ async fn everyone_may_do_what_their_part_needs_and_nothing_else() {
         (TASK, "get pods -n alicia", false),
         (LEAD, "approve phases.phasegate.dev -n alicia", true),
         (LEAD, "approve phases.phasegate.dev -n default", false),
+        // Who leads does not let through what the gate refuses, and who may do that does not approve.
+        (LEAD, "waive phases.phasegate.dev -n alicia", false),
+        (WAIVER, "waive phases.phasegate.dev -n alicia", true),
+        (WAIVER, "waive phases.phasegate.dev -n default", false),
+        (WAIVER, "create decisions.phasegate.dev -n alicia", true),
+        (WAIVER, "list reviewresults.phasegate.dev -n alicia", true),
+        (WAIVER, "approve phases.phasegate.dev -n alicia", false),
+        (WAIVER, "patch phases.phasegate.dev -n alicia", false),
         (LEAD, "create phases.phasegate.dev -n alicia", true),
         (LEAD, "create decisions.phasegate.dev -n alicia", true),
         (LEAD, "update repositories.phasegate.dev -n alicia", false),

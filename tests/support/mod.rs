@@ -205,6 +205,7 @@ pub fn review_result(name: &str) -> String {
 pub fn decision(name: &str, kind: &str, user: &str) -> String {
     let commit = match kind {
         "Approve" | "Reject" => ", commit: 0123456789012345678901234567890123456789",
+        "Waive" => ", findings: [f], reason: r",
         _ => "",
     };
     format!(
