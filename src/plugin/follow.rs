@@ -102,16 +102,17 @@ fn against_passing(record: &JudgementRecord, result: Option<&ReviewResult>) -> S
     }
 }
 
-/// Why a judgement was no pass, floors first and in their short form.
+/// Why a judgement was no pass: signs of gaming, then floors in their short form, then the rest.
 fn why_refused(result: Option<&ReviewResult>) -> Vec<String> {
     let Some(status) = result.and_then(|result| result.status.as_ref()) else {
         return vec!["its ReviewResult is gone".to_owned()];
     };
-    let mut why = below_floor(status);
+    let (gamed, others): (Vec<_>, Vec<_>) = status.reasons.iter().partition(|reason| reason.kind == ReasonType::Gamed);
+    let mut why: Vec<String> = gamed.iter().map(|reason| plain(&reason.message)).collect();
+    why.extend(below_floor(status));
     // The total is on the line already, and the floors are said shorter.
     let told = [ReasonType::BelowFloor, ReasonType::BelowPassingScore, ReasonType::Passed];
-    let others = status.reasons.iter().filter(|reason| !told.contains(&reason.kind));
-    why.extend(others.map(|reason| plain(&reason.message)));
+    why.extend(others.iter().filter(|reason| !told.contains(&reason.kind)).map(|reason| plain(&reason.message)));
     if why.is_empty() {
         why.extend(status.reasons.iter().map(|reason| plain(&reason.message)));
     }

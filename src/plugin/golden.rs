@@ -190,6 +190,22 @@ fn a_watch_that_starts_late_tells_the_judgements_so_far() {
 }
 
 #[test]
+fn a_watch_and_a_list_tell_what_only_a_person_can_settle() {
+    let mut refused = rich();
+    let status = refused.status.as_mut().unwrap();
+    status.reasons[0].kind = ReasonType::Gamed;
+    status.reasons[0].message = "AssertionDeleted tests/test_bus.py:12: an assertion is gone".to_owned();
+    let results: Results = [("alicia-1-r3-1".to_owned(), refused)].into();
+    let told: Vec<String> = [gamed(), disputed()]
+        .iter()
+        .map(|status| follow::lines(None, &phase(1, status), &results, 8, &look()).join("\n"))
+        .collect();
+    insta::assert_snapshot!("watch_gamed_and_disputed", told.join("\n\n"));
+    let phases = [phase(1, &gamed()), phase(2, &disputed())];
+    insta::assert_snapshot!("table_gamed_and_disputed", table::table(&phases, false, later(), &look()));
+}
+
+#[test]
 fn a_watch_ends_when_nothing_more_happens_by_itself() {
     let settled = |first: &Value, second: &Value, name: &str| {
         let all = [("alicia-1".to_owned(), phase(1, first)), ("alicia-2".to_owned(), phase(2, second))];

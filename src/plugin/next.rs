@@ -99,8 +99,11 @@ fn waive(phase: &Phase, result: Option<&ReviewResult>) -> Option<String> {
     } else {
         reading::disputed(status).map(|judged| judged.finding.id.as_str()).collect()
     };
-    let words = ids.iter().take(MAX_IDS).map(|id| format!(" --finding {}", short_id(id))).collect::<String>();
-    (!ids.is_empty()).then(|| format!("waive {}{words} --reason 'why it is right'", reading::name(phase)))
+    let mut words = format!("waive {}", reading::name(phase));
+    for id in ids.iter().take(MAX_IDS) {
+        let _ = write!(words, " --finding {}", short_id(id));
+    }
+    (!ids.is_empty()).then(|| format!("{words} --reason 'why it is right'"))
 }
 
 /// The approve command with an answer for every criterion that a person judges.

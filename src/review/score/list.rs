@@ -94,9 +94,10 @@ fn claims<'a>(spec: &'a ReviewResultSpec, waived: &Waived<'_>) -> Vec<Claim<'a>>
         claims.extend(reviewer.review.iter().flat_map(|review| &review.findings).map(|found| Claim {
             by: &reviewer.name,
             shadow: reviewer.shadow,
-            uncharged: match reviewer.shadow {
-                true => Some(Uncharged::Shadow),
-                false => uncharged(found.known, waived.has(&found.id)),
+            uncharged: if reviewer.shadow {
+                Some(Uncharged::Shadow)
+            } else {
+                uncharged(found.known, waived.has(&found.id))
             },
             categories: Some(&found.rule).into_iter().filter(counts).collect(),
             finding: found.clone(),

@@ -74,9 +74,10 @@ fn of_category(category: &CategoryScore, spec: &ReviewResultSpec) -> Option<Verd
         None => {
             let asked = reviews::counting(spec).filter(|(reviewer, _)| reviewer.categories.contains(name));
             let asked: BTreeSet<&str> = asked.map(|(reviewer, _)| reviewer.name.as_str()).collect();
-            let who = match asked.is_empty() {
-                true => String::new(),
-                false => format!(" (not examined by {})", asked.into_iter().collect::<Vec<_>>().join(", ")),
+            let who = if asked.is_empty() {
+                String::new()
+            } else {
+                format!(" (not examined by {})", asked.into_iter().collect::<Vec<_>>().join(", "))
             };
             let message = format!("{name} counts but has no evidence{who}, and missing evidence is never a pass");
             Some(reason(ReasonType::NoEvidence, &message))
