@@ -56,6 +56,8 @@ pub struct TaskFacts {
     pub state: TaskState,
     /// The live run has submitted: its branch is closed.
     pub submitted: bool,
+    /// The run on the base that the task is compared with, as task UID and run: it may read what that run kept.
+    pub base_run: Option<(String, i32)>,
 }
 
 impl TaskFacts {
@@ -73,6 +75,7 @@ impl TaskFacts {
             submitted: status.submission.as_ref().is_some_and(|submission| live(&submission.stamp)),
             pod_uid: status.pod_uid,
             state: status.state,
+            base_run: task.spec.base.as_ref().and_then(|base| base.evidence.as_ref()).map(|e| (e.uid.clone(), e.run)),
         }
     }
 }
@@ -86,6 +89,8 @@ pub struct Grant {
     pub sees_private: bool,
     /// What may be pushed: full names, or folders that end with a slash.
     pub push: Vec<String>,
+    /// Private references that may be fetched, by their full names.
+    pub read: Vec<String>,
     /// Why a push that one would expect to be allowed is not.
     pub closed: Option<String>,
 }
@@ -201,7 +206,8 @@ fn credentials(headers: &HeaderMap) -> Option<Credentials> {
 /// The operator reads everything. It pushes nothing but fixes of people: what reaches a release branch or the base
 /// branch goes through the typed operations.
 fn operator_grant(caller: String) -> Grant {
-    Grant { caller, sees_private: true, push: vec!["refs/heads/bugfix/".to_owned()], closed: None }
+    let push = vec!["refs/heads/bugfix/".to_owned()];
+    Grant { caller, sees_private: true, push, read: Vec::new(), closed: None }
 }
 
 /// What a task pod may do. Every rule is about this task and this pod, none about its service account's rights.
@@ -233,7 +239,16 @@ fn task_grant(
         Some(_) => {}
     }
     let (push, closed) = pushes(name, task);
-    Ok(Grant { caller: format!("AgentTask {name}"), sees_private: false, push, closed })
+    Ok(Grant { caller: format!("AgentTask {name}"), sees_private: false, push, read: reads(task), closed })
+}
+
+/// The logs of the one run on the base whose reports the task is compared with.
+fn reads(task: &TaskFacts) -> Vec<String> {
+    let plain = |uid: &&(String, i32)| {
+        !uid.0.is_empty() && uid.0.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') && uid.1 > 0
+    };
+    let run = task.base_run.as_ref().filter(plain);
+    run.map(|(uid, run)| format!("refs/phasegate/logs/{uid}/{run}")).into_iter().collect()
 }
 
 /// The one branch while the task is at work, and its own corner for reports and saved work at all times.
@@ -290,6 +305,7 @@ mod tests {
             pod_uid: Some("pod-1".into()),
             state: TaskState::Running,
             submitted: false,
+            base_run: None,
         }
     }
 
@@ -317,6 +333,23 @@ mod tests {
         let grant = task_grant(&repository(), "t", &identity(), Some(&task)).unwrap();
         assert_eq!(grant.push, allowed);
         assert!(!grant.sees_private);
+    }
+
+    #[rstest]
+    #[case::none(None, &[])]
+    #[case::one(Some(("base-uid-1", 2)), &["refs/phasegate/logs/base-uid-1/2"])]
+    #[case::no_reference(Some(("a/../..", 1)), &[])]
+    #[case::everything(Some(("", 1)), &[])]
+    #[case::no_run(Some(("base-uid-1", 0)), &[])]
+    fn a_task_reads_what_the_one_run_on_its_base_kept_and_nothing_else(
+        #[case] run: Option<(&str, i32)>,
+        #[case] readable: &[&str],
+    ) {
+        let base_run = run.map(|(uid, run)| (uid.to_owned(), run));
+        let task = TaskFacts { role: Role::Check, base_run, ..task() };
+        let grant = task_grant(&repository(), "t", &identity(), Some(&task)).unwrap();
+        assert_eq!(grant.read, readable);
+        assert_eq!(grant.push, [LOGS], "what may be read may not be pushed");
     }
 
     #[rstest]

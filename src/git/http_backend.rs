@@ -157,7 +157,7 @@ impl Backend {
         let receive = if endpoint.writes() { "true" } else { "false" };
         let mut config =
             vec![("core.hooksPath", &*hooks), ("receive.maxInputSize", &limit), ("http.receivepack", receive)];
-        let shown: Vec<String> = shown_private(grant);
+        let shown: Vec<String> = shown_private(endpoint, grant);
         if !grant.sees_private {
             config.push(("transfer.hideRefs", "refs/phasegate"));
             config.extend(shown.iter().map(|folder| ("transfer.hideRefs", folder.as_str())));
@@ -197,9 +197,11 @@ fn plain(value: &str) -> bool {
     value.len() <= 100 && value.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"=:-/.+;, ".contains(&byte))
 }
 
-/// The private folders a caller pushes to must not be hidden from it: git refuses pushes to hidden references.
-fn shown_private(grant: &Grant) -> Vec<String> {
-    let folders = grant.push.iter().filter(|name| name.starts_with("refs/phasegate/"));
+/// The private folders a caller pushes to must not be hidden from it: git refuses pushes to hidden references. Neither
+/// must what it may fetch, when it fetches.
+fn shown_private(endpoint: Endpoint, grant: &Grant) -> Vec<String> {
+    let read: &[String] = if endpoint.writes() { &[] } else { &grant.read };
+    let folders = grant.push.iter().filter(|name| name.starts_with("refs/phasegate/")).chain(read);
     folders.map(|name| format!("!{}", name.trim_end_matches('/'))).collect()
 }
 

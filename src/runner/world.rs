@@ -135,11 +135,11 @@ impl TokenReviewer for Tokens {
     }
 }
 
-struct Tasks(TaskFacts);
+struct Tasks(Arc<Mutex<TaskFacts>>);
 
 impl TaskLookup for Tasks {
     fn task<'a>(&'a self, _: &'a str, name: &'a str) -> BoxFuture<'a, Result<Option<TaskFacts>, String>> {
-        let found = Some(self.0.clone()).filter(|_| name == "klein");
+        let found = Some(self.0.lock().unwrap().clone()).filter(|_| name == "klein");
         async move { Ok(found) }.boxed()
     }
 }
@@ -149,6 +149,8 @@ pub(super) struct World {
     pub(super) args: PodArgs,
     pub(super) places: Places,
     pub(super) operator: Arc<Operator>,
+    /// What the git service knows of the task.
+    pub(super) facts: Arc<Mutex<TaskFacts>>,
     dir: tempfile::TempDir,
 }
 
@@ -158,7 +160,8 @@ impl World {
         let dir = tempfile::tempdir().unwrap();
         let mut assignment = super::fixtures::assignment(role);
         assignment.clone_path = "/team/alicia.git".to_owned();
-        let git_url = git_service(&dir.path().join("repositories"), dir.path(), &assignment).await;
+        let facts = Arc::new(Mutex::new(facts(&assignment)));
+        let git_url = git_service(&dir.path().join("repositories"), dir.path(), Arc::clone(&facts)).await;
         let operator = Arc::new(Operator::default());
         let operator_url = serve(
             Router::new()
@@ -189,7 +192,7 @@ impl World {
             git_url,
             correlation_id: "c-1".to_owned(),
         };
-        let world = Self { args, places, operator, dir };
+        let world = Self { args, places, operator, facts, dir };
         world.seed();
         assignment.commit = Some(world.head("refs/heads/main"));
         *world.operator.assignment.lock().unwrap() = Some(assignment);
@@ -262,8 +265,21 @@ impl World {
     }
 }
 
+fn facts(assignment: &Assignment) -> TaskFacts {
+    TaskFacts {
+        uid: assignment.uid.clone(),
+        repository: "alicia".to_owned(),
+        role: assignment.role,
+        branch: assignment.branch.clone(),
+        pod_uid: Some("pod-1".to_owned()),
+        state: TaskState::Running,
+        submitted: false,
+        base_run: None,
+    }
+}
+
 /// The real service, with one task whose token is `pod-token`.
-async fn git_service(root: &Path, dir: &Path, assignment: &Assignment) -> String {
+async fn git_service(root: &Path, dir: &Path, facts: Arc<Mutex<TaskFacts>>) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let listen = listener.local_addr().unwrap();
     let args = GitArgs {
@@ -273,15 +289,6 @@ async fn git_service(root: &Path, dir: &Path, assignment: &Assignment) -> String
         task_service_account: "phasegate-task".to_owned(),
         max_push_mib: 64,
         max_transfers: 4,
-    };
-    let facts = TaskFacts {
-        uid: assignment.uid.clone(),
-        repository: "alicia".to_owned(),
-        role: assignment.role,
-        branch: assignment.branch.clone(),
-        pod_uid: Some("pod-1".to_owned()),
-        state: TaskState::Running,
-        submitted: false,
     };
     let auth = Authenticator::new(Tokens, Tasks(facts), [OPERATOR.to_owned()], "phasegate-task");
     let app = app(&args, auth).await.unwrap();

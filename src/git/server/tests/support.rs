@@ -72,6 +72,7 @@ pub(super) fn facts(name: &str, role: Role, branch: Option<&str>) -> TaskFacts {
         pod_uid: Some(name.to_owned()),
         state: TaskState::Running,
         submitted: false,
+        base_run: None,
     }
 }
 
