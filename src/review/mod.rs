@@ -14,9 +14,9 @@ pub mod score;
 mod weight;
 
 pub use evidence::{
-    MAX_REPORT_BYTES,
+    Around, BaseReport, Change, DiffError, DiffParser, MAX_REPORT_BYTES, Source,
     bound::{bounded_delivery, bounded_evidence},
-    broken_report, declared_reports, read_report,
+    broken_report, compare_report, declared_reports, max_report_bytes, read_report,
 };
 pub use findings::finding_id;
 pub use rubric::{Gate, gate, gate_hash};

@@ -56,32 +56,52 @@ pub(super) fn file(parent: BorrowedFd<'_>, name: impl Arg) -> io::Result<Option<
     Ok(plain.then(|| (File::from(opened), stat)))
 }
 
+/// A file that was asked for.
+#[derive(Debug)]
+pub(super) enum Opened {
+    /// It is there.
+    File(File),
+    /// It, or a folder of its path, is not there.
+    Missing,
+    /// It is a link, a folder, a pipe or a device, or lies behind one.
+    NotPlain,
+}
+
 /// Reads a file of at most `most` bytes by its path beneath `root`: no `..`, not absolute.
 pub(super) fn read(root: &impl AsFd, path: &Path, most: u64) -> io::Result<Content> {
+    let file = match open(root, path)? {
+        Opened::File(file) => file,
+        Opened::Missing => return Ok(Content::Missing),
+        Opened::NotPlain => return Ok(Content::NotPlain),
+    };
+    let mut bytes = Vec::new();
+    file.take(most.saturating_add(1)).read_to_end(&mut bytes)?;
+    let long = u64::try_from(bytes.len()).unwrap_or(u64::MAX) > most;
+    Ok(if long { Content::TooLong } else { Content::Bytes(bytes) })
+}
+
+/// Opens a file by its path beneath `root`: no `..`, not absolute.
+pub(super) fn open(root: &impl AsFd, path: &Path) -> io::Result<Opened> {
     let mut names = Vec::new();
     for part in path.components() {
         match part {
             std::path::Component::Normal(name) => names.push(name),
             std::path::Component::CurDir => {}
             std::path::Component::ParentDir | std::path::Component::RootDir | std::path::Component::Prefix(_) => {
-                return Ok(Content::NotPlain);
+                return Ok(Opened::NotPlain);
             }
         }
     }
-    let Some((last, folders)) = names.split_last() else { return Ok(Content::NotPlain) };
+    let Some((last, folders)) = names.split_last() else { return Ok(Opened::NotPlain) };
     let found = descend(root.as_fd(), folders).and_then(|holder| match &holder {
         Some(holder) => file(holder.as_fd(), *last),
         None => file(root.as_fd(), *last),
     });
-    let file = match found {
-        Ok(Some((file, _))) => file,
-        Ok(None) => return Ok(Content::NotPlain),
-        Err(error) => return absent(error),
-    };
-    let mut bytes = Vec::new();
-    file.take(most.saturating_add(1)).read_to_end(&mut bytes)?;
-    let long = u64::try_from(bytes.len()).unwrap_or(u64::MAX) > most;
-    Ok(if long { Content::TooLong } else { Content::Bytes(bytes) })
+    match found {
+        Ok(Some((file, _))) => Ok(Opened::File(file)),
+        Ok(None) => Ok(Opened::NotPlain),
+        Err(error) => absent(error),
+    }
 }
 
 fn descend(root: BorrowedFd<'_>, folders: &[&std::ffi::OsStr]) -> io::Result<Option<OwnedFd>> {
@@ -92,11 +112,11 @@ fn descend(root: BorrowedFd<'_>, folders: &[&std::ffi::OsStr]) -> io::Result<Opt
     Ok(holder)
 }
 
-fn absent(error: io::Error) -> io::Result<Content> {
+fn absent(error: io::Error) -> io::Result<Opened> {
     match Errno::from_io_error(&error) {
-        Some(Errno::NOENT) => Ok(Content::Missing),
+        Some(Errno::NOENT) => Ok(Opened::Missing),
         // A link where a folder should be, or a file.
-        Some(Errno::NOTDIR | Errno::LOOP) => Ok(Content::NotPlain),
+        Some(Errno::NOTDIR | Errno::LOOP) => Ok(Opened::NotPlain),
         _ => Err(error),
     }
 }

@@ -4,6 +4,8 @@
 //! It leaves two repositories: ours, out of the agent's reach, and a plain one in the work tree for agents that like
 //! `git diff`. Ours never looks at the other.
 
+mod protect;
+
 use std::{
     io,
     os::unix::fs::PermissionsExt as _,
@@ -22,11 +24,14 @@ use crate::{
     api::agent_task::Role,
     git::command::{CommandError, Git, bare_command},
 };
+use protect::ProtectError;
 
 /// Longest wait for the operator, and again for the git service: within the pod's margin.
 const LONGEST: Duration = Duration::from_mins(5);
 /// Longest time of a checkout.
 const CHECKOUT: Duration = Duration::from_mins(5);
+/// Longest wait for what the run on the base kept: it comes after that run's delivery, and may be gone by now.
+const BASE_LOGS: Duration = Duration::from_secs(if cfg!(test) { 2 } else { 15 });
 /// File of the git volume with the assignment, for the companion.
 pub(super) const ASSIGNMENT: &str = "assignment.json";
 /// The work tree holds the bytes of the commit: no line ends, keywords, encodings or filters are applied, whatever
@@ -58,6 +63,9 @@ pub enum PrepareError {
         /// Why.
         source: io::Error,
     },
+    /// What a check must find as the base has it.
+    #[error(transparent)]
+    Protect(#[from] ProtectError),
     /// A task of a role that works on code has no commit.
     #[error("AgentTask {0} names no commit to start from; the operator must set spec.commit")]
     NoCommit(String),
@@ -89,6 +97,9 @@ pub(super) async fn lay_out(
     commit: &str,
 ) -> Result<(), PrepareError> {
     checkout(repository, &places.workspace, assignment, commit).await?;
+    if assignment.role == Role::Check {
+        compare_with_base(repository, &places.workspace, assignment).await?;
+    }
     for report in assignment.check.iter().flat_map(|check| &check.reports) {
         clear(&places.workspace, &report.path)?;
     }
@@ -107,6 +118,24 @@ pub(super) async fn lay_out(
     let known = known.map_err(|source| PrepareError::Write { path: file.clone(), source })?;
     write(&file, &known)?;
     tracing::info!(%commit, task = assignment.task, "prepared");
+    Ok(())
+}
+
+/// What a check needs of the base: the protected paths in the work tree, and what is known of it in our repository.
+async fn compare_with_base(
+    repository: &PodRepository,
+    workspace: &Path,
+    assignment: &Assignment,
+) -> Result<(), PrepareError> {
+    let Some(base) = &assignment.base else { return Ok(()) };
+    protect::restore(workspace, &base.commit, &base.protected_paths).await?;
+    if let Some(known) = &base.evidence {
+        // Without it all counts as new, which is no reason not to run the check.
+        let fetched = repository.fetch_base_logs(&known.uid, known.run, BASE_LOGS).await;
+        if let Err(error) = fetched {
+            tracing::warn!(%error, task = known.task, "what is known of the base cannot be fetched");
+        }
+    }
     Ok(())
 }
 

@@ -16,6 +16,8 @@ use crate::git::command::{CommandError, Git, bare_command};
 
 /// The reference of the commit the work tree starts from.
 pub(super) const START: &str = "refs/phasegate/start";
+/// The reference of what the run on the base kept, if it is there.
+pub(super) const BASE_LOGS: &str = "refs/phasegate/base-logs";
 /// Longest time of one transfer.
 const TRANSFER: Duration = Duration::from_mins(5);
 /// Longest pause between two tries.
@@ -105,7 +107,16 @@ impl PodRepository {
 
     /// Fetches one commit and its history to [`START`].
     pub async fn fetch_start(&self, commit: &str, longest: Duration) -> Result<(), TransferError> {
-        let refspec = format!("+{commit}:{START}");
+        self.fetch(commit, START, longest).await
+    }
+
+    /// Fetches what a run kept to [`BASE_LOGS`]. It may come a little later than the end of its run.
+    pub async fn fetch_base_logs(&self, uid: &str, run: i32, longest: Duration) -> Result<(), TransferError> {
+        self.fetch(&format!("refs/phasegate/logs/{uid}/{run}"), BASE_LOGS, longest).await
+    }
+
+    async fn fetch(&self, from: &str, to: &str, longest: Duration) -> Result<(), TransferError> {
+        let refspec = format!("+{from}:{to}");
         self.insist(&["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", &self.url, &refspec], longest).await
     }
 

@@ -66,24 +66,25 @@ pub(in crate::review) fn bound(mut reports: Vec<&mut ReportFacts>, count: usize,
     for (report, kept) in reports.iter_mut().zip(kept) {
         if report.findings.len() > kept {
             // Stable, so that what is kept is what was counted.
-            report.findings.sort_by_key(|finding| Reverse(finding.severity));
+            report.findings.sort_by_key(|finding| (finding.known, Reverse(finding.severity)));
             report.findings.truncate(kept);
             report.truncated = true;
         }
     }
 }
 
-/// Orders findings of several lists: the worst first, then fairly: the first of each list before
-/// the second of any.
+/// Orders findings of several lists: what is charged before what is known of the base, the worst first,
+/// then fairly: the first of each list before the second of any.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Place {
+    known: bool,
     severity: Reverse<crate::api::evidence::Severity>,
     at: usize,
     list: usize,
 }
 
 fn place(list: usize, at: usize, finding: &Finding) -> Place {
-    Place { severity: Reverse(finding.severity), at, list }
+    Place { known: finding.known, severity: Reverse(finding.severity), at, list }
 }
 
 #[cfg(test)]
@@ -130,6 +131,15 @@ mod tests {
         assert_eq!(sizes(&bounded), [(49, true), (3, false), (48, true)]);
         assert!(bounded[1].findings.iter().any(|finding| finding.severity == Severity::Critical));
         assert_eq!(sizes(&bounded_delivery(bounded.clone())), sizes(&bounded), "bounding again changes nothing");
+    }
+
+    #[test]
+    fn what_is_charged_stays_before_what_the_base_has_too() {
+        let mut debt = report(&[Severity::Critical; 100], "");
+        debt.findings.iter_mut().for_each(|finding| finding.known = true);
+        let new = report(&[Severity::Info; 30], "");
+        let bounded = bounded_delivery(vec![debt, new]);
+        assert_eq!(sizes(&bounded), [(70, true), (30, false)]);
     }
 
     #[test]

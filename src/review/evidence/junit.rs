@@ -1,38 +1,52 @@
 //! JUnit XML: test results, counted case by case. Totals in attributes are what a tool claims; they
 //! count only where they tell of failures that no case shows.
 //!
-//! A test is named by class and name. What failed once is failed, also if it passed in another
-//! entry: reruns (pytest-rerunfailures, gradle) and teardowns are entries of their own. So the file
-//! is walked twice: first for the tests that failed, then to count.
+//! A test is named by suite, class and name, and counts once. What failed once is failed, also if it
+//! passed in another entry: reruns (pytest-rerunfailures, gradle) and teardowns are entries of their
+//! own. So the file is walked twice: first for the tests that failed, then to count. It is read from
+//! its source and not held, since it holds the output of tests and so may be large.
 
 mod case;
 
-use std::collections::BTreeSet;
-
-use quick_xml::{
-    Reader,
-    events::{BytesStart, Event},
+use std::{
+    collections::HashSet,
+    hash::{DefaultHasher, Hash as _, Hasher as _},
 };
 
-use super::{Broken, Facts, Lines, MAX_FINDINGS, collect::Collector, collect::Found, place, place::Place};
+use quick_xml::events::BytesStart;
+
+use super::{
+    Broken, Facts, MAX_FINDINGS,
+    collect::{Collector, Found},
+    place,
+    place::Place,
+    source::Source,
+    xml,
+    xml::attribute,
+};
 use crate::api::evidence::{Severity, TestCounts};
-use case::{Case, attribute};
+use case::Case;
+
+/// Most tests of one report: the digest of each is held.
+const MAX_TESTS: usize = 4_000_000;
+/// Names of a root element.
+const ROOTS: [&str; 3] = ["testsuites", "testsuite", "testrun"];
 
 /// Reads a JUnit report. A file in which no test ran is Empty.
-pub(super) fn read(text: &str, root: &str, lines: &Lines<'_>) -> Result<Facts, Broken> {
-    let mut failing = BTreeSet::new();
-    let claimed = walk(text, &mut |case| {
-        if case.failed && failing.len() >= MAX_FINDINGS && !failing.contains(&case.test) {
-            return Err(Broken::invalid(format!("more than {MAX_FINDINGS} failed tests")));
-        }
+pub(super) fn read(source: &dyn Source, root: &str) -> Result<Facts, Broken> {
+    let mut failing = HashSet::new();
+    let claimed = walk(source, &mut |case| {
         if case.failed {
-            failing.insert(case.test);
+            failing.extend(case.test);
+        }
+        if failing.len() > MAX_FINDINGS {
+            return Err(Broken::invalid(format!("more than {MAX_FINDINGS} failed tests")));
         }
         Ok(())
     })?;
     let mut counts = Counts::default();
-    walk(text, &mut |case| counts.add(case, &failing, root))?;
-    counts.finish(claimed, lines)
+    walk(source, &mut |case| counts.add(case, &failing, root))?;
+    counts.finish(claimed)
 }
 
 #[derive(Default)]
@@ -40,23 +54,37 @@ struct Counts {
     passed: usize,
     failed: usize,
     skipped: usize,
+    /// Tests that were counted.
+    seen: HashSet<u64>,
     collector: Collector,
 }
 
 impl Counts {
-    fn add(&mut self, case: Case, failing: &BTreeSet<(String, String)>, root: &str) -> Result<(), Broken> {
-        if case.failed {
-            self.failed += 1;
-            return self.collector.add(found(case, root));
+    fn add(&mut self, case: Case, failing: &HashSet<u64>, root: &str) -> Result<(), Broken> {
+        let has_failed = case.failed || case.test.is_some_and(|test| failing.contains(&test));
+        if has_failed && !case.failed {
+            return Ok(());
         }
-        if !failing.contains(&case.test) {
-            *(if case.skipped { &mut self.skipped } else { &mut self.passed }) += 1;
+        // A case without any name is a test of its own.
+        if case.test.is_some_and(|test| !self.seen.insert(test)) {
+            return Ok(());
+        }
+        if self.seen.len() > MAX_TESTS {
+            return Err(Broken::invalid(format!("more than {MAX_TESTS} tests")));
+        }
+        match (has_failed, case.skipped) {
+            (true, _) => {
+                self.failed += 1;
+                return self.collector.add(found(case, root));
+            }
+            (false, true) => self.skipped += 1,
+            (false, false) => self.passed += 1,
         }
         Ok(())
     }
 
     /// `claimed` is the highest number of failures that an element claims.
-    fn finish(mut self, claimed: usize, lines: &Lines<'_>) -> Result<Facts, Broken> {
+    fn finish(mut self, claimed: usize) -> Result<Facts, Broken> {
         if self.failed == 0 && claimed > 0 {
             self.failed = claimed;
             self.collector.add(Found {
@@ -75,15 +103,13 @@ impl Counts {
         }
         let int = |count| i32::try_from(count).unwrap_or(i32::MAX);
         let tests = TestCounts { passed: int(self.passed), failed: int(self.failed), skipped: int(self.skipped) };
-        let (mut counts, findings, truncated) = self.collector.finish(lines);
-        counts.major = tests.failed;
-        Ok(Facts { tests: Some(tests), counts, findings, truncated })
+        Ok(Facts { tests: Some(tests), found: Some(self.collector), ..Facts::default() })
     }
 }
 
 /// A failed test is a finding too, for the rework's brief; its cost is in the test counts.
 fn found(case: Case, root: &str) -> Found {
-    let rule = match (case.test.0.as_str(), case.test.1.as_str()) {
+    let rule = match (case.class.as_str(), case.name.as_str()) {
         ("", "") => "test".to_owned(),
         ("", name) => name.to_owned(),
         (class, name) => format!("{class}::{name}"),
@@ -100,56 +126,37 @@ fn found(case: Case, root: &str) -> Found {
 
 /// Hands over each case, one at a time. Answers the highest number of failures that one element
 /// claims in its attributes.
-fn walk(text: &str, told: &mut dyn FnMut(Case) -> Result<(), Broken>) -> Result<usize, Broken> {
-    let mut document = Document { depth: 0, has_root: false, case: None, claimed: 0, told };
-    let mut reader = Reader::from_str(text);
-    loop {
-        let event = reader.read_event().map_err(|error| malformed(&reader, &error.to_string()))?;
-        match event {
-            Event::Start(element) => document.open(&element)?,
-            Event::Empty(element) => {
-                document.open(&element)?;
-                document.close()?;
-            }
-            Event::End(_) => document.close()?,
-            Event::Text(text) => document.say(&text),
-            Event::CData(text) => document.say(&text),
-            // Entities are never expanded; the predefined ones hardly matter in a message.
-            Event::GeneralRef(_) => document.say(" "),
-            Event::Comment(_) | Event::Decl(_) | Event::PI(_) | Event::DocType(_) => {}
-            Event::Eof if document.depth > 0 => return Err(malformed(&reader, "the file ends too early")),
-            Event::Eof if !document.has_root => return Err(Broken::invalid("not JUnit: no root element")),
-            Event::Eof => return Ok(document.claimed),
-        }
-    }
-}
-
-fn malformed(reader: &Reader<&[u8]>, error: &str) -> Broken {
-    Broken::invalid(format!("not well-formed XML at byte {}: {error}", reader.buffer_position()))
+fn walk(source: &dyn Source, told: &mut dyn FnMut(Case) -> Result<(), Broken>) -> Result<usize, Broken> {
+    let mut document = Document { suites: Vec::new(), case: None, claimed: 0, told };
+    xml::walk("JUnit", &ROOTS, source, &mut document)?;
+    Ok(document.claimed)
 }
 
 struct Document<'a> {
-    depth: usize,
-    has_root: bool,
+    /// Depths of the open suites, and digests of their names.
+    suites: Vec<(usize, u64)>,
     /// The open test case, or a failure that stands outside of any.
     case: Option<Case>,
     claimed: usize,
     told: &'a mut dyn FnMut(Case) -> Result<(), Broken>,
 }
 
-impl Document<'_> {
-    fn open(&mut self, element: &BytesStart<'_>) -> Result<(), Broken> {
-        self.depth += 1;
-        let name = element.local_name();
-        if self.depth == 1 {
-            self.begin(name.as_ref())?;
-        }
-        match name.as_ref() {
-            "testcase" if self.case.is_none() => self.case = Some(Case::of(element, self.depth)),
-            "testsuites" | "testsuite" | "testrun" => self.claim(element),
-            "failure" | "error" => self.fail(element),
+impl xml::Sink for Document<'_> {
+    fn open(&mut self, element: &BytesStart<'_>, depth: usize) -> Result<(), Broken> {
+        match element.local_name().as_ref() {
+            "testcase" if self.case.is_none() => {
+                let suite = self.suites.last().map_or(0, |(_, name)| *name);
+                self.case = Some(Case::of(element, depth, suite));
+            }
+            "testsuites" | "testsuite" | "testrun" => {
+                let mut name = DefaultHasher::new();
+                attribute(element, "name").hash(&mut name);
+                self.suites.push((depth, name.finish()));
+                self.claim(element);
+            }
+            "failure" | "error" => self.fail(element, depth),
             "skipped" | "disabled" | "ignored" => {
-                if let Some(case) = self.case.as_mut().filter(|case| case.depth + 1 == self.depth) {
+                if let Some(case) = self.case.as_mut().filter(|case| case.depth + 1 == depth) {
                     case.skipped = true;
                 }
             }
@@ -158,17 +165,22 @@ impl Document<'_> {
         Ok(())
     }
 
-    fn begin(&mut self, name: &str) -> Result<(), Broken> {
-        if self.has_root {
-            return Err(Broken::invalid("not well-formed XML: more than one root element"));
+    fn say(&mut self, text: &str) {
+        if let Some(case) = self.case.as_mut().filter(|case| case.saying.is_some()) {
+            case.say(text);
         }
-        self.has_root = true;
-        if ["testsuites", "testsuite", "testrun"].contains(&name) {
-            return Ok(());
-        }
-        Err(Broken::invalid(format!("not JUnit: the root element is <{name}>, not <testsuites> or <testsuite>")))
     }
 
+    fn close(&mut self, depth: usize) -> Result<(), Broken> {
+        self.suites.pop_if(|(open, _)| *open == depth);
+        if let Some(case) = self.case.as_mut().filter(|case| case.saying == Some(depth)) {
+            case.saying = None;
+        }
+        self.case.take_if(|case| case.depth == depth).map_or(Ok(()), |case| (self.told)(case))
+    }
+}
+
+impl Document<'_> {
     fn claim(&mut self, element: &BytesStart<'_>) {
         let number = |name| attribute(element, name).trim().parse::<usize>().unwrap_or(0);
         self.claimed = self.claimed.max(number("failures").saturating_add(number("errors")));
@@ -176,8 +188,7 @@ impl Document<'_> {
 
     /// A failure makes its case fail, whatever else the case says. One that stands directly in a
     /// suite (its set-up failed) is a failed test of its own.
-    fn fail(&mut self, element: &BytesStart<'_>) {
-        let depth = self.depth;
+    fn fail(&mut self, element: &BytesStart<'_>, depth: usize) {
         let case = match &mut self.case {
             Some(case) if case.depth + 1 == depth => case,
             // Deeper: a failure within a flakyFailure or rerunFailure was not the last word.
@@ -189,20 +200,5 @@ impl Document<'_> {
             case.message = attribute(element, "message").into_owned();
             case.saying = Some(depth);
         }
-    }
-
-    fn say(&mut self, text: &str) {
-        if let Some(case) = self.case.as_mut().filter(|case| case.saying.is_some()) {
-            case.say(text);
-        }
-    }
-
-    fn close(&mut self) -> Result<(), Broken> {
-        let depth = self.depth;
-        self.depth = depth.saturating_sub(1);
-        if let Some(case) = self.case.as_mut().filter(|case| case.saying == Some(depth)) {
-            case.saying = None;
-        }
-        self.case.take_if(|case| case.depth == depth).map_or(Ok(()), |case| (self.told)(case))
     }
 }

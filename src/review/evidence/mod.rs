@@ -1,4 +1,5 @@
-//! From the bytes of a report file to its bounded facts: exact counts, and the worst findings.
+//! From a report file to its bounded facts: exact counts, and the worst findings, of what is new
+//! against the base.
 //!
 //! A report is written by code under judgement, so nothing here trusts it: size, depth, entities,
 //! attributes and list lengths are bounded, one element is held at a time, and what is malformed
@@ -7,58 +8,155 @@
 //! counts with theirs on real files.) What a fact costs is decided in `score`.
 
 pub mod bound;
+mod change;
 mod collect;
+mod coverage;
 mod junit;
+mod metrics;
 mod place;
 mod sarif;
+mod source;
+mod xml;
 
 #[cfg(test)]
 mod tests;
 
-use crate::api::evidence::{Finding, Report, ReportFacts, ReportFormat, ReportState, SeverityCounts, TestCounts};
+use std::collections::BTreeSet;
+
+use crate::api::evidence::{
+    BaseFacts, Coverage, LineCounts, Measurement, Report, ReportFacts, ReportFormat, ReportState, SeverityCounts,
+    TestCounts,
+};
 
 use super::cut;
+use collect::{Collector, Findings};
 
-/// Largest report that is read, in bytes. A larger one is Invalid: read at most one byte more.
+pub use change::{Change, DiffError, DiffParser};
+pub use source::Source;
+
+/// Largest SARIF and Metrics report, in bytes: these are held while they are read. A larger one is
+/// Invalid, unread.
 pub const MAX_REPORT_BYTES: usize = 32 * 1024 * 1024;
+/// Largest report of the other formats, in bytes: test output and line counts of large projects are
+/// long, and are read without being held.
+pub const MAX_STREAMED_BYTES: usize = 128 * 1024 * 1024;
 /// Most findings of one report that are listed. The counts are exact all the same.
 pub const MAX_LISTED: usize = 100;
 /// Most distinct findings of one report. One that has more is Invalid.
 pub const MAX_FINDINGS: usize = 100_000;
 
 /// Text of a line (counted from 1) of a file, given by its path below the work tree. None if there
-/// is no such line. Asked at most [`MAX_LISTED`] times per report, with paths that never leave the
-/// tree by `..`; links are the caller's to refuse.
+/// is no such line. Asked in the order of paths and lines, once per place, with paths that never
+/// leave the tree by `..`; links are the caller's to refuse.
 pub type Lines<'a> = dyn Fn(&str, u32) -> Option<String> + 'a;
+
+/// What a report is read with.
+#[derive(Clone, Copy)]
+pub struct Around<'a> {
+    /// Absolute path of the work tree where the check ran: tools that write absolute paths mean files
+    /// below it.
+    pub root: &'a str,
+    /// The lines that findings point to.
+    pub lines: &'a Lines<'a>,
+    /// What the phase changed. None if that is not known.
+    pub change: Option<&'a Change>,
+    /// What the same report said of the base. None if that is not known: then all counts as new.
+    pub base: Option<&'a BaseReport>,
+}
+
+impl<'a> Around<'a> {
+    /// With nothing to compare with.
+    pub fn new(root: &'a str, lines: &'a Lines<'a>) -> Self {
+        Self { root, lines, change: None, base: None }
+    }
+}
+
+/// What a report said of the base.
+#[derive(Debug)]
+pub struct BaseReport {
+    /// Commit and task, for the record.
+    facts: BaseFacts,
+    /// Ids of all its findings.
+    ids: BTreeSet<String>,
+}
+
+impl BaseReport {
+    /// Reads the report of a check that ran on `commit` as AgentTask `task`. Answers why it says nothing, if so.
+    pub fn read(
+        report: &Report,
+        source: &dyn Source,
+        around: &Around<'_>,
+        commit: &str,
+        task: &str,
+    ) -> Result<Self, String> {
+        let Facts { tests, coverage, measurements: _, found } =
+            facts(report, source, around).map_err(|broken| broken.message)?;
+        let coverage: Option<LineCounts> = coverage.map(|coverage| coverage.all);
+        let facts = BaseFacts { commit: commit.to_owned(), task: task.to_owned(), tests, known: None, coverage };
+        Ok(Self { facts, ids: found.map(|found| found.ids(around)).unwrap_or_default() })
+    }
+}
 
 /// What a report file says.
 ///
 /// `root` is the absolute path of the work tree where the check ran: tools that write absolute
 /// paths mean files below it.
 pub fn read_report(report: &Report, bytes: &[u8], root: &str, lines: &Lines<'_>) -> ReportFacts {
-    let facts = text(bytes).and_then(|text| match report.format {
-        ReportFormat::JUnit => junit::read(text, root, lines),
-        ReportFormat::Sarif => sarif::read(text, report.levels.as_ref(), root, lines),
-        ReportFormat::Cobertura | ReportFormat::Lcov | ReportFormat::Metrics => {
-            Err(Broken::invalid("this format is not implemented in this version; use JUnit or SARIF"))
-        }
+    compare_report(report, &bytes, &Around::new(root, lines))
+}
+
+/// What a report file says, and what of it is new against the base.
+pub fn compare_report(report: &Report, source: &dyn Source, around: &Around<'_>) -> ReportFacts {
+    let facts = match facts(report, source, around) {
+        Ok(facts) => facts,
+        Err(Broken { state, message }) => return broken_report(report, state, &message),
+    };
+    let Facts { tests, coverage, measurements, found } = facts;
+    // Tests are judged by their counts: what failed on the base too is no excuse.
+    let base = around.base.filter(|_| tests.is_none());
+    let found = found.map(|found| found.finish(&Around { base, ..*around }));
+    let known = found.as_ref().filter(|_| tests.is_none()).map(|found| found.known);
+    let counts = found.as_ref().map(|found| match tests {
+        Some(tests) => SeverityCounts { major: tests.failed, ..found.counts },
+        None => found.counts,
     });
-    match facts {
-        Ok(facts) => ReportFacts {
-            path: report.path.clone(),
-            format: report.format,
-            state: ReportState::Read,
-            message: String::new(),
-            tests: facts.tests,
-            counts: Some(facts.counts),
-            coverage: None,
-            measurements: Vec::new(),
-            base: None,
-            findings: facts.findings,
-            truncated: facts.truncated,
-        },
-        Err(Broken { state, message }) => broken_report(report, state, &message),
+    let Findings { listed, truncated, .. } = found.unwrap_or_default();
+    ReportFacts {
+        path: report.path.clone(),
+        format: report.format,
+        state: ReportState::Read,
+        message: String::new(),
+        tests,
+        counts,
+        coverage,
+        measurements,
+        base: around.base.map(|base| BaseFacts { known, ..base.facts.clone() }),
+        findings: listed,
+        truncated,
     }
+}
+
+/// What a report says, whatever the base has.
+fn facts(report: &Report, source: &dyn Source, around: &Around<'_>) -> Result<Facts, Broken> {
+    let most = max_report_bytes(report.format);
+    match report.format {
+        ReportFormat::JUnit => source::check(source, most).and_then(|()| junit::read(source, around.root)),
+        ReportFormat::Sarif => sarif::read(&source::whole(source, most)?, report.levels.as_ref(), around.root),
+        ReportFormat::Cobertura => {
+            source::check(source, most).and_then(|()| coverage::cobertura(report, source, around))
+        }
+        ReportFormat::Lcov => source::check(source, most).and_then(|()| coverage::lcov(report, source, around)),
+        ReportFormat::Metrics => metrics::read(report, &source::whole(source, most)?),
+    }
+}
+
+/// Most bytes that are read of a report of this format.
+pub fn max_report_bytes(format: ReportFormat) -> u64 {
+    let most = match format {
+        ReportFormat::JUnit | ReportFormat::Cobertura | ReportFormat::Lcov => MAX_STREAMED_BYTES,
+        ReportFormat::Sarif | ReportFormat::Metrics => MAX_REPORT_BYTES,
+    };
+    u64::try_from(most).unwrap_or(u64::MAX)
 }
 
 /// The facts of a report that could not be read: not there, not a plain file, or over the limit.
@@ -90,12 +188,12 @@ pub fn declared_reports(declared: &[Report], delivered: &[ReportFacts]) -> Vec<R
 }
 
 /// What a well-formed report says.
-#[derive(Debug)]
+#[derive(Default)]
 struct Facts {
     tests: Option<TestCounts>,
-    counts: SeverityCounts,
-    findings: Vec<Finding>,
-    truncated: bool,
+    coverage: Option<Coverage>,
+    measurements: Vec<Measurement>,
+    found: Option<Collector>,
 }
 
 /// Why a report says nothing.
@@ -113,19 +211,6 @@ impl Broken {
     fn invalid(message: impl Into<String>) -> Self {
         Self { state: ReportState::Invalid, message: message.into() }
     }
-}
-
-/// The file as text: within the limit, in UTF-8, without its byte order mark.
-fn text(bytes: &[u8]) -> Result<&str, Broken> {
-    if bytes.len() > MAX_REPORT_BYTES {
-        let limit = MAX_REPORT_BYTES / (1024 * 1024);
-        return Err(Broken::invalid(format!("larger than {limit} MiB; let the tool report less")));
-    }
-    let text = std::str::from_utf8(bytes).map_err(|error| {
-        Broken::invalid(format!("not UTF-8 at byte {}; let the tool write UTF-8", error.valid_up_to()))
-    })?;
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    if text.trim().is_empty() { Err(Broken::empty("the file is empty")) } else { Ok(text) }
 }
 
 /// A tool's text in one line, without control and direction characters (it ends up in terminals),

@@ -1,11 +1,15 @@
 //! Pieces of evidence: what each check and each of its reports scores, and why.
 
+mod measured;
+
 use super::waived::Waived;
 use crate::{
     api::{
         agent_task::CheckOutcome,
         common::Decimal,
-        evidence::{ReportFacts, ReportFormat, ReportState, SeverityCounts, TestCounts},
+        evidence::{
+            Coverage, LineCounts, Measurement, ReportFacts, ReportFormat, ReportState, SeverityCounts, TestCounts,
+        },
         review_result::{CheckEvidence, EvidenceScore},
     },
     review::{cut, findings::finding_id},
@@ -68,12 +72,19 @@ pub(super) fn broken(report: &ReportFacts) -> Option<String> {
 }
 
 /// What an intact report says.
-enum Facts {
-    Tests { passed: i64, failed: i64 },
+enum Facts<'a> {
+    Tests {
+        passed: i64,
+        failed: i64,
+    },
+    /// Those that are charged, unless a person waives them.
     Findings(SeverityCounts),
+    Coverage(&'a Coverage, Option<LineCounts>),
+    Metrics(&'a [Measurement]),
 }
 
-fn facts(report: &ReportFacts) -> Option<Facts> {
+fn facts(report: &ReportFacts) -> Option<Facts<'_>> {
+    let base = report.base.as_ref();
     match report.format {
         ReportFormat::JUnit => {
             let TestCounts { passed, failed, skipped: _ } = report.tests?;
@@ -81,7 +92,11 @@ fn facts(report: &ReportFacts) -> Option<Facts> {
             (passed + failed > 0).then_some(Facts::Tests { passed, failed })
         }
         ReportFormat::Sarif => report.counts.map(Facts::Findings),
-        ReportFormat::Cobertura | ReportFormat::Lcov | ReportFormat::Metrics => None,
+        ReportFormat::Cobertura | ReportFormat::Lcov => {
+            let coverage = report.coverage.as_ref().filter(|coverage| measured::is_evidence(coverage))?;
+            Some(Facts::Coverage(coverage, base.and_then(|base| base.coverage)))
+        }
+        ReportFormat::Metrics => Some(Facts::Metrics(&report.measurements)).filter(|_| !report.measurements.is_empty()),
     }
 }
 
@@ -154,6 +169,8 @@ fn of_report<'a>(check: &'a CheckEvidence, report: &ReportFacts, waived: &Waived
             let spared = Spared::of(report, waived);
             findings(less(counts, spared.waived), spared)
         }
+        (Some(Facts::Coverage(coverage, base)), None) => measured::coverage(coverage, base),
+        (Some(Facts::Metrics(measurements)), None) => measured::metrics(measurements),
         _ if check.blocking => return None,
         (_, why) => (WORST, format!("{}, which counts as the worst it could say", why.unwrap_or_default())),
     };

@@ -17,8 +17,6 @@ use crate::{api::agent_task::Role, review::bounded_delivery};
 
 /// Longest time for the logs, when everything else is done.
 const LOGS: Duration = Duration::from_secs(6);
-/// Largest report that is kept with the logs.
-const MAX_KEPT: usize = 8 << 20;
 /// Time kept for the report to the operator, whatever the push does.
 const REPORT: Duration = Duration::from_secs(12);
 
@@ -38,7 +36,7 @@ pub(super) async fn deliver(companion: &Companion, deadline: Instant) -> Result<
             let well = record.as_ref().is_some_and(|record| record.exit_code == 0);
             work(companion, well, deadline, &mut delivery).await;
         }
-        Role::Check => delivery.reports = reports(companion).await,
+        Role::Check => reports(companion, deadline, &mut delivery).await,
         // Waits for a review that is being submitted: an end without one is a failure.
         Role::Reviewer => drop(companion.review.lock().await),
         Role::Sync => {}
@@ -96,16 +94,13 @@ fn blame(delivery: &mut DeliveryReport, words: &str) {
     delivery.message = if delivery.message.is_empty() { words } else { format!("{words}\n\n{}", delivery.message) };
 }
 
-async fn reports(companion: &Companion) -> Vec<crate::api::evidence::ReportFacts> {
-    bounded_delivery(read_evidence(companion).await.into_iter().map(|(facts, _)| facts).collect())
-}
-
-async fn read_evidence(companion: &Companion) -> Vec<(crate::api::evidence::ReportFacts, Vec<u8>)> {
-    let Some(check) = companion.assignment.check.clone() else { return Vec::new() };
-    let workspace = companion.places.workspace.clone();
-    let read = tokio::task::spawn_blocking(move || evidence::read(&workspace, &check.reports)).await;
-    // Without facts the operator counts each report as missing.
-    read.inspect_err(|error| tracing::error!(%error, "failed to read the reports")).unwrap_or_default()
+/// The facts of a check's reports. Without them the operator counts each report as missing.
+async fn reports(companion: &Companion, deadline: Instant, delivery: &mut DeliveryReport) {
+    let reading = evidence::read(&companion.repository, &companion.places.workspace, &companion.assignment);
+    match tokio::time::timeout_at(deadline - REPORT, reading).await {
+        Ok(facts) => delivery.reports = bounded_delivery(facts),
+        Err(_) => blame(delivery, "reading the reports took too long; let the tools report less"),
+    }
 }
 
 /// Keeps output, record and reports as a commit of the task's own corner. Best effort: nothing depends on it.
@@ -124,10 +119,10 @@ async fn keep_logs(companion: &Companion) -> Result<(), String> {
     files.extend(output::output(out).map(|bytes| (OUTPUT.to_owned(), bytes)));
     let record = output::record(out).and_then(|record| serde_json::to_vec(&record).ok());
     files.extend(record.map(|bytes| (RECORD.to_owned(), bytes)));
-    for (index, (facts, bytes)) in read_evidence(companion).await.into_iter().enumerate() {
-        if !bytes.is_empty() && bytes.len() <= MAX_KEPT {
-            files.push((format!("reports/{index}-{}", facts.path.replace('/', "-")), bytes));
-        }
+    if let Some(check) = companion.assignment.check.clone() {
+        let workspace = companion.places.workspace.clone();
+        let kept = tokio::task::spawn_blocking(move || evidence::kept(&workspace, &check.reports)).await;
+        files.extend(kept.map_err(|error| error.to_string())?);
     }
     if files.is_empty() {
         return Ok(());

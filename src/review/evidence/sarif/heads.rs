@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{
     super::{Broken, place, place::Place},
-    model::{ArtifactLocation, BaseId, ResultObject, Rule},
+    model::{ArtifactLocation, BaseId, Invocation, ResultObject, Rule},
     walk::{At, Sink},
 };
 
@@ -76,6 +76,15 @@ impl Sink for Heads {
 
     fn artifact(&mut self, location: ArtifactLocation) -> Result<(), Broken> {
         self.current()?.artifacts.push(location);
+        Ok(())
+    }
+
+    fn invocation(&mut self, invocation: Invocation) -> Result<(), Broken> {
+        if invocation.execution_successful == Some(false) {
+            return Err(Broken::invalid(
+                "the tool says that it did not do its work (executionSuccessful is false); its own output says why",
+            ));
+        }
         Ok(())
     }
 

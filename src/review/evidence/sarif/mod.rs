@@ -7,7 +7,7 @@ mod walk;
 
 use sha2::{Digest, Sha256};
 
-use super::{Broken, Facts, Lines, collect::Collector, collect::Found, collect::Key, place::Place};
+use super::{Broken, Facts, collect::Collector, collect::Found, collect::Key, place::Place};
 use crate::api::evidence::{ReportLevels, Severity};
 
 use heads::Heads;
@@ -15,7 +15,7 @@ use model::{Level, ResultObject, Rule};
 use walk::{At, Sink, walk};
 
 /// Reads a SARIF report. One without a run is Empty; one whose runs found nothing says so.
-pub(super) fn read(text: &str, levels: Option<&ReportLevels>, root: &str, lines: &Lines<'_>) -> Result<Facts, Broken> {
+pub(super) fn read(text: &str, levels: Option<&ReportLevels>, root: &str) -> Result<Facts, Broken> {
     let mut heads = Heads::default();
     walk(text, &mut heads)?;
     if heads.runs.is_empty() {
@@ -23,8 +23,7 @@ pub(super) fn read(text: &str, levels: Option<&ReportLevels>, root: &str, lines:
     }
     let mut results = Results { heads: &heads, levels, root, run: None, collector: Collector::default() };
     walk(text, &mut results)?;
-    let (counts, findings, truncated) = results.collector.finish(lines);
-    Ok(Facts { tests: None, counts, findings, truncated })
+    Ok(Facts { found: Some(results.collector), ..Facts::default() })
 }
 
 /// The second walk: judges one result after the other.

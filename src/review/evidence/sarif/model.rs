@@ -217,6 +217,14 @@ pub(super) struct Artifact {
     pub(super) location: Option<ArtifactLocation>,
 }
 
+/// One time that a tool was run.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Invocation {
+    /// Whether it did what it was started for (SARIF §3.20.14).
+    pub(super) execution_successful: Option<bool>,
+}
+
 /// A list of which only a summary is kept while it is read.
 trait Summary: Default {
     type Element: for<'de> Deserialize<'de>;

@@ -9,7 +9,7 @@ use serde::{
 
 use super::{
     super::Broken,
-    model::{Artifact, ArtifactLocation, BaseId, ResultObject, Rule},
+    model::{Artifact, ArtifactLocation, BaseId, Invocation, ResultObject, Rule},
 };
 
 /// Where the walk is.
@@ -25,6 +25,7 @@ pub(super) enum At {
     Rules,
     Artifacts,
     Bases,
+    Invocations,
 }
 
 /// Takes what the walk meets. What it does not want is skipped without being held.
@@ -47,6 +48,10 @@ pub(super) trait Sink {
     }
     /// A base of the run's addresses.
     fn base(&mut self, _id: String, _base: BaseId) -> Result<(), Broken> {
+        Ok(())
+    }
+    /// One time that the tool was run for it.
+    fn invocation(&mut self, _invocation: Invocation) -> Result<(), Broken> {
         Ok(())
     }
     /// A result of the run.
@@ -97,6 +102,7 @@ impl<S: Sink> Walk<'_, S> {
             (At::Run, "tool") => At::Tool,
             (At::Run, "artifacts") => At::Artifacts,
             (At::Run, "originalUriBaseIds") => At::Bases,
+            (At::Run, "invocations") => At::Invocations,
             (At::Tool, "driver") => At::Component,
             (At::Tool, "extensions") => At::Extensions,
             (At::Component, "rules") => At::Rules,
@@ -108,7 +114,7 @@ impl<S: Sink> Walk<'_, S> {
     fn object(&self) -> bool {
         match self.at {
             At::Document | At::Run | At::Tool | At::Component | At::Bases => true,
-            At::Runs | At::Results | At::Extensions | At::Rules | At::Artifacts => false,
+            At::Runs | At::Results | At::Extensions | At::Rules | At::Artifacts | At::Invocations => false,
         }
     }
 }
@@ -130,6 +136,7 @@ impl<'de, S: Sink> DeserializeSeed<'de> for Walk<'_, S> {
             | At::Extensions
             | At::Rules
             | At::Artifacts
+            | At::Invocations
             | At::Bases => {}
         }
         deserializer.deserialize_any(self)
@@ -144,10 +151,14 @@ impl<'de, S: Sink> Visitor<'de> for Walk<'_, S> {
         write!(f, "{what} ({:?})", self.at)
     }
 
-    /// `null`, which some tools write for an empty list.
+    /// `null`, which some tools write for an empty list or object.
     fn visit_unit<E: Error>(self) -> Result<(), E> {
         if matches!(self.at, At::Document | At::Run) {
             return Err(E::custom("null instead of an object"));
+        }
+        // SARIF §3.14.23: not the same as an empty list.
+        if self.at == At::Results {
+            return Err(E::custom("the results of a run are null, so the tool did not compute them"));
         }
         Ok(())
     }
@@ -189,6 +200,7 @@ impl<'de, S: Sink> Visitor<'de> for Walk<'_, S> {
             At::Artifacts => {
                 self.each(&mut seq, |sink, artifact: Artifact| sink.artifact(artifact.location.unwrap_or_default()))?;
             }
+            At::Invocations => self.each(&mut seq, Sink::invocation)?,
             At::Document | At::Run | At::Tool | At::Component | At::Bases => {
                 return Err(A::Error::custom(format!("a list instead of an object ({:?})", self.at)));
             }

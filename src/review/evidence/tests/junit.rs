@@ -38,6 +38,15 @@ use crate::api::evidence::ReportState;
     "<testsuite><testcase classname='x' name='a'><failure/></testcase><testcase classname='y' name='a'/></testsuite>",
     (1, 1, 0)
 )]
+#[case::the_same_test_twice("<testsuite><testcase name='a'/><testcase name='a'/></testsuite>", (1, 0, 0))]
+#[case::failed_and_broken_in_its_teardown(
+    "<testsuite><testcase name='a'><failure/></testcase><testcase name='a'><error/></testcase></testsuite>", (0, 1, 0)
+)]
+#[case::nameless_cases_are_tests_of_their_own("<testsuite><testcase/><testcase/></testsuite>", (2, 0, 0))]
+#[case::same_name_in_another_suite(
+    "<testsuites><testsuite name='x'><testcase name='a'/></testsuite><testsuite name='y'><testcase name='a'>\
+     <failure/></testcase></testsuite></testsuites>", (1, 1, 0)
+)]
 #[case::suites_own_failure("<testsuite><error message='set-up'>boom</error><testcase name='a'/></testsuite>", (1, 1, 0))]
 #[case::totals_that_no_case_shows("<testsuite tests='3' failures='2' errors='1'><testcase name='a'/></testsuite>", (1, 3, 0))]
 #[case::totals_that_are_nonsense("<testsuite tests='-1' failures='1,5' time='1.234,5'><testcase name='a'/></testsuite>", (1, 0, 0))]

@@ -111,3 +111,33 @@ fn serde_sarif_sees_the_same_results(#[case] name: &str) {
     let (critical, major, minor, info) = counts(&read(name, ReportFormat::Sarif));
     assert_eq!(critical + major + minor + info, i32::try_from(results).unwrap());
 }
+
+/// Every way a test can end, by three runners.
+#[rstest]
+#[case("pytest.xml")]
+#[case("pytest-xunit1.xml")]
+#[case("pytest-reruns.xml")]
+#[case("pytest-clean.xml")]
+#[case("pytest-all-skipped.xml")]
+#[case("pytest-none.xml")]
+#[case("pytest-collection-error.xml")]
+#[case("pytest-goes-on.xml")]
+#[case("nextest.xml")]
+#[case("nextest-clean.xml")]
+fn tests_are_counted_as_their_runners_count_them(#[case] name: &str) {
+    let expected: serde_yaml::Value = serde_yaml::from_slice(&fixture("expected.yaml")).unwrap();
+    let count = |key: &str| i32::try_from(expected["junit"][name][key].as_i64().unwrap()).unwrap();
+    let (passed, failed, skipped) = (count("passed"), count("failed"), count("skipped"));
+    let facts = read(&format!("junit/{name}"), ReportFormat::JUnit);
+    if passed + failed == 0 {
+        assert_eq!(facts.state, ReportState::Empty);
+    } else {
+        assert_eq!(tests(&facts), (passed, failed, skipped));
+    }
+}
+
+/// It says of a failing todo test that it is skipped and that it failed. What failed is not skipped here.
+#[test]
+fn a_todo_test_of_node_that_fails_has_failed() {
+    assert_eq!(tests(&read("junit/node.xml", ReportFormat::JUnit)), (2, 3, 1));
+}

@@ -150,7 +150,10 @@ fn what_is_no_evidence_says_why(#[case] text: &str, #[case] state: ReportState, 
 
 #[rstest]
 #[case::no_results(r#"{"runs":[{"tool":{"driver":{"name":"t"}}}]}"#)]
-#[case::null_results(r#"{"runs":[{"results":null,"tool":null,"artifacts":null,"originalUriBaseIds":null}]}"#)]
+#[case::null_lists(
+    r#"{"runs":[{"results":[],"tool":null,"artifacts":null,"originalUriBaseIds":null,"invocations":null}]}"#
+)]
+#[case::executed(r#"{"runs":[{"results":[],"invocations":[{"executionSuccessful":true},{}]}]}"#)]
 #[case::byte_order_mark("\u{feff}{\"runs\":[{\"results\":[]}]}")]
 fn a_run_without_results_found_nothing(#[case] text: &str) {
     assert_eq!(counts(&sarif(text)), (0, 0, 0, 0));

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use crate::{
-    api::evidence::{Report, ReportFacts, ReportFormat, ReportLevels, ReportState},
-    review::read_report,
+    api::evidence::{Report, ReportFacts, ReportFormat, ReportLevels, ReportState, Target},
+    review::{Change, DiffParser, read_report},
 };
 
 pub(super) fn report(format: ReportFormat) -> Report {
@@ -68,4 +68,23 @@ pub(super) fn result(line: u32, fields: &str) -> String {
     format!(
         r#"{{"ruleId":"R","message":{{"text":"bad"}},"locations":[{{"physicalLocation":{{"artifactLocation":{{"uri":"a.py"}},"region":{{"startLine":{line}}}}}}}]{fields}}}"#
     )
+}
+
+pub(super) fn target(metric: &str, at_least: Option<&str>, at_most: Option<&str>) -> Target {
+    let quantity = |text: &str| text.parse().unwrap();
+    Target { metric: metric.to_owned(), at_least: at_least.map(quantity), at_most: at_most.map(quantity) }
+}
+
+/// What a diff says.
+pub(super) fn change(diff: &str) -> Change {
+    let mut parser = DiffParser::default();
+    parser.feed(diff.as_bytes()).unwrap();
+    parser.finish().unwrap()
+}
+
+/// Covered and total lines of an intact report.
+pub(super) fn covered(facts: &ReportFacts) -> (i64, i64) {
+    assert_eq!(facts.state, ReportState::Read, "{}", facts.message);
+    let all = facts.coverage.unwrap().all;
+    (all.covered, all.total)
 }

@@ -1,5 +1,6 @@
 //! The companion over a real port, with a real MCP client and the real git service.
 
+mod compared;
 mod ends;
 mod mcp;
 mod reviewer;
