@@ -191,7 +191,7 @@ pub struct ReportFacts {
     pub format: ReportFormat,
     /// Whether it could be read.
     pub state: ReportState,
-    /// Why it could not be read.
+    /// Why it could not be read, or why it was not compared with the base.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     #[schemars(length(max = 600))]
     pub message: String,

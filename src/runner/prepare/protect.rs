@@ -1,14 +1,14 @@
 //! Protected paths: a check runs with the gate and acceptance files of the base, whatever the change did to
 //! them (design §7). Only the work tree is touched; the commit stays what it is.
 
-use std::path::Path;
+use std::{ffi::OsStr, io, os::unix::ffi::OsStrExt as _, path::Path};
 
 use super::{CHECKOUT, START};
 use crate::git::command::{CommandError, Git, bare_command};
 
 /// Most bytes of the names of files that differ.
 const MAX_NAMES: usize = 64 << 20;
-/// Index of the base, to compare the work tree with.
+/// Index of the base, so that the one of the work tree stays as it is.
 const INDEX: &str = ".git/phasegate-base-index";
 
 /// Why the protected paths are not as the base has them.
@@ -25,6 +25,23 @@ pub enum ProtectError {
         /// Git's words.
         source: CommandError,
     },
+    /// Attributes would decide.
+    #[error(
+        "spec.protectedPaths: {pathspec:?} asks for attributes, which the change itself sets in .gitattributes; name the \
+         paths instead"
+    )]
+    Attributes {
+        /// The pathspec.
+        pathspec: String,
+    },
+    /// A file of the change cannot be removed.
+    #[error("failed to remove {path}, which is protected and not on the base: {source}")]
+    Remove {
+        /// The path.
+        path: String,
+        /// Why.
+        source: io::Error,
+    },
     /// Something in the work tree withstood.
     #[error("failed to restore {path} from base commit {base}; it still differs, so nothing can be judged here")]
     Differs {
@@ -36,48 +53,96 @@ pub enum ProtectError {
 }
 
 /// Brings what the pathspecs match to the state of the base: changed files are put back, files that the base
-/// does not have are removed.
+/// does not have are removed. Nothing but this process writes to the work tree meanwhile.
 pub(super) async fn restore(workspace: &Path, base: &str, pathspecs: &[String]) -> Result<(), ProtectError> {
     if pathspecs.is_empty() {
         return Ok(());
     }
-    let git = |arguments: &[&str], pathspecs: &[String]| {
-        let mut command = bare_command("git", &[("core.fsync", "none")]);
-        command.args(arguments).args(pathspecs).current_dir(workspace);
-        command
-    };
-    let failed = |source| ProtectError::Git { base: base.to_owned(), source };
-    let run = |command, name: &'static str, input: Vec<u8>| async move {
-        Git::of(command, name).limit(MAX_NAMES).timeout(CHECKOUT).input(input).run().await.map_err(failed)
-    };
-    let listing = ["diff", "--name-only", "-z", "--no-renames", "--no-ext-diff", "--no-relative", base, START, "--"];
-    let differing = run(git(&listing, pathspecs), "diff", Vec::new()).await?.stdout;
-    if differing.is_empty() {
+    if let Some(pathspec) = pathspecs.iter().find(|pathspec| asks_for_attributes(pathspec)) {
+        return Err(ProtectError::Attributes { pathspec: pathspec.clone() });
+    }
+    let tree = Tree { workspace, base };
+    let Differing { changed, added } = tree.differing(pathspecs).await?;
+    if changed.is_empty() && added.is_empty() {
         return Ok(());
     }
-    let restoring =
-        ["restore", "--source", base, "--worktree", "--no-overlay", "--pathspec-from-file=-", "--pathspec-file-nul"];
-    let mut restore = git(&restoring, &[]);
-    // These are names, whatever they look like.
-    restore.env("GIT_LITERAL_PATHSPECS", "1");
-    run(restore, "restore", differing).await?;
-
-    let indexed = |mut command: tokio::process::Command| {
-        command.env("GIT_INDEX_FILE", INDEX);
-        command
-    };
-    run(indexed(git(&["read-tree", base], &[])), "read-tree", Vec::new()).await?;
-    let changed = ["diff-files", "--name-only", "-z", "--ignore-submodules", "--"];
-    let changed = run(indexed(git(&changed, pathspecs)), "diff-files", Vec::new()).await?.stdout;
-    let others =
-        run(indexed(git(&["ls-files", "--others", "-z", "--"], pathspecs)), "ls-files", Vec::new()).await?.stdout;
+    for name in &added {
+        remove(workspace, name).map_err(|source| ProtectError::Remove { path: shown(name), source })?;
+    }
+    tree.git(&["read-tree", base], &[], Vec::new()).await?;
+    let names = changed.iter().flat_map(|name| [name.as_slice(), b"\0"].concat()).collect();
+    tree.git(&["checkout-index", "--force", "--quiet", "-z", "--stdin"], &[], names).await?;
+    let differs = ["diff", "--name-only", "-z", "--no-ext-diff", "--no-relative", "--ignore-submodules", "--"];
+    let differs = tree.git(&differs, pathspecs, Vec::new()).await?;
+    let others = tree.git(&["ls-files", "--others", "-z", "--"], pathspecs, Vec::new()).await?;
     let _ = tokio::fs::remove_file(workspace.join(INDEX)).await;
-    match [changed, others].concat().split(|byte| *byte == 0).find(|name| !name.is_empty()) {
+    match [differs, others].concat().split(|byte| *byte == 0).find(|name| !name.is_empty()) {
         None => Ok(()),
-        Some(name) => {
-            let path = String::from_utf8_lossy(name).into_owned();
-            Err(ProtectError::Differs { path, base: base.to_owned() })
+        Some(name) => Err(ProtectError::Differs { path: shown(name), base: base.to_owned() }),
+    }
+}
+
+/// Whether `.gitattributes` would have a say: those are the change's own.
+fn asks_for_attributes(pathspec: &str) -> bool {
+    let magic = pathspec.strip_prefix(":(").and_then(|rest| rest.split_once(')'));
+    magic.is_some_and(|(magic, _)| magic.split(',').any(|word| word.trim_start().starts_with("attr")))
+}
+
+fn shown(name: &[u8]) -> String {
+    String::from_utf8_lossy(name).into_owned()
+}
+
+/// Removes a file of the commit, and the folders that it leaves empty. Its folders are folders, since git has
+/// just made them. What is gone is fine, and whether all is as it should be is looked at in the end.
+fn remove(workspace: &Path, name: &[u8]) -> io::Result<()> {
+    let path = workspace.join(OsStr::from_bytes(name));
+    match std::fs::symlink_metadata(&path) {
+        // A submodule is an empty folder.
+        Ok(found) if found.is_dir() => drop(std::fs::remove_dir(&path)),
+        Ok(_) => std::fs::remove_file(&path)?,
+        Err(error) if [io::ErrorKind::NotFound, io::ErrorKind::NotADirectory].contains(&error.kind()) => {}
+        Err(error) => return Err(error),
+    }
+    let above = path.ancestors().skip(1).take_while(|folder| *folder != workspace);
+    // The first that is not empty ends it.
+    let _ = above.map(std::fs::remove_dir).find(Result::is_err);
+    Ok(())
+}
+
+/// Names of files that differ between the base and the commit.
+struct Differing {
+    /// Those that the base has.
+    changed: Vec<Vec<u8>>,
+    /// Those that only the commit has.
+    added: Vec<Vec<u8>>,
+}
+
+struct Tree<'a> {
+    workspace: &'a Path,
+    base: &'a str,
+}
+
+impl Tree<'_> {
+    async fn differing(&self, pathspecs: &[String]) -> Result<Differing, ProtectError> {
+        let listing =
+            ["diff", "--name-status", "-z", "--no-renames", "--no-ext-diff", "--no-relative", self.base, START];
+        let listing = [&listing[..], &["--"]].concat();
+        let listed = self.git(&listing, pathspecs, Vec::new()).await?;
+        let mut words = listed.split(|byte| *byte == 0).map(<[u8]>::to_vec);
+        let mut differing = Differing { changed: Vec::new(), added: Vec::new() };
+        while let (Some(status), Some(name)) = (words.next(), words.next()) {
+            if status == b"A" { &mut differing.added } else { &mut differing.changed }.push(name);
         }
+        Ok(differing)
+    }
+
+    /// Git in the work tree, with an index of its own.
+    async fn git(&self, arguments: &[&str], pathspecs: &[String], input: Vec<u8>) -> Result<Vec<u8>, ProtectError> {
+        let mut command = bare_command("git", &[("core.fsync", "none")]);
+        command.args(arguments).args(pathspecs).env("GIT_INDEX_FILE", INDEX).current_dir(self.workspace);
+        let git = Git::of(command, arguments.first().unwrap_or(&"")).limit(MAX_NAMES).timeout(CHECKOUT).input(input);
+        let answer = git.run().await;
+        answer.map(|answer| answer.stdout).map_err(|source| ProtectError::Git { base: self.base.to_owned(), source })
     }
 }
 
@@ -190,7 +255,8 @@ mod tests {
     #[case::magic_without_end(":(glob", "magic")]
     #[case::outside("../x", "outside")]
     #[case::absolute("/etc", "outside")]
-    #[case::by_attribute(":(attr:x)", "attr")]
+    #[case::by_attribute(":(top,attr:x)a", "which the change itself sets")]
+    #[case::by_attribute_alone(":(attr:x)", "which the change itself sets")]
     #[tokio::test]
     async fn an_invalid_pathspec_is_named_with_the_remedy(#[case] pathspec: &str, #[case] words: &str) {
         let tree = Tree::new(&[("a", Is::File("1"))], &[("a", Is::File("2"))]);
