@@ -55,7 +55,13 @@ enum Error {
     #[error(transparent)]
     Replay(#[from] runner::replay::ReplayError),
     #[error(transparent)]
-    Calibrate(#[from] runner::calibrate::CalibrateError),
+    Calibrate(Box<runner::calibrate::CalibrateError>),
+}
+
+impl From<runner::calibrate::CalibrateError> for Error {
+    fn from(error: runner::calibrate::CalibrateError) -> Self {
+        Self::Calibrate(Box::new(error))
+    }
 }
 
 /// Parses the arguments and runs what they ask for.

@@ -54,10 +54,10 @@ pub struct Service {
 ///
 /// A script that `sh` is told as an argument counts like one in `script`; of another command the program counts. A
 /// declared report that is missing fails its check, so a check with reports can always fail.
-const CAN_FAIL: &str = r##"has(self.external) || (has(self.reports) && size(self.reports) > 0) || !(has(self.script) ? self.script : has(self.command) ? (self.command[0].matches('(^|/)(ba|da|a|k|z)?sh$') ? self.command[size(self.command) - 1] : self.command[0]) : 'none').matches(r'''^[\s;&]*(((\\\n|[^\n;])+\|\| *)?((/\S+/)?(true|:|echo|printf|cd|pwd|set|export)( ([^\n;&|"']|"[^"]*"|'[^']*')*)?|exit( +0)?|#.*)([\s;&]+|$))*($|exit( +0)? *[\n;&])''')"##;
+const CAN_FAIL: &str = r#"has(self.external) || (has(self.reports) && size(self.reports) > 0) || !(has(self.script) ? self.script : has(self.command) ? (self.command[0].matches('(^|/)(ba|da|a|k|z)?sh$') ? self.command[size(self.command) - 1] : self.command[0]) : 'none').matches(r'''^[\s;&]*(((\\\n|[^\n;])+\|\| *)?((/\S+/)?(true|:|echo|printf|cd|pwd|set|export)( ([^\n;&|"']|"[^"]*"|'[^']*')*)?|exit( +0)?|#.*)([\s;&]+|$))*($|exit( +0)? *[\n;&])''')"#;
 
 /// Whether the last command decides, and always succeeds: after `set +e`, or in a script that a shell gets without `-e`.
-const LAST_DECIDES: &str = r##"has(self.external) || (has(self.reports) && size(self.reports) > 0) || !(has(self.script) ? (self.script.matches('(^|[\\n;])[ \\t]*set [+]e') ? self.script : '') : has(self.command) && size(self.command) == 3 && self.command[0].matches('(^|/)(ba|da|a|k|z)?sh$') && self.command[1] == '-c' ? self.command[2] : '').matches(r'[\n;][ \t]*(?:true|:|exit[ \t]+0|echo[^\n;&|]*)[\s;]*$') || (has(self.script) ? self.script : self.command[2]).matches(r'(?:^|[\n;|&{(])[ \t]*(?:exit[ \t]+[^0\s]|set[ \t]+-|exec[ \t])')"##;
+const LAST_DECIDES: &str = r#"has(self.external) || (has(self.reports) && size(self.reports) > 0) || !(has(self.script) ? (self.script.matches('(^|[\\n;])[ \\t]*set [+]e') ? self.script : '') : has(self.command) && size(self.command) == 3 && self.command[0].matches('(^|/)(ba|da|a|k|z)?sh$') && self.command[1] == '-c' ? self.command[2] : '').matches(r'[\n;][ \t]*(?:true|:|exit[ \t]+0|echo[^\n;&|]*)[\s;]*$') || (has(self.script) ? self.script : self.command[2]).matches(r'(?:^|[\n;|&{(])[ \t]*(?:exit[ \t]+[^0\s]|set[ \t]+-|exec[ \t])')"#;
 
 /// One tool run in a clean room at the exact commit under judgement.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]

@@ -14,7 +14,7 @@ const RETRY_SECONDS: u64 = 5;
 #[derive(Debug)]
 pub(super) struct Refused {
     pub(super) status: StatusCode,
-    pub(super) body: ErrorBody,
+    pub(super) body: Box<ErrorBody>,
 }
 
 /// Every answer that is not a success.
@@ -53,7 +53,7 @@ impl Refused {
 impl IntoResponse for Refused {
     fn into_response(self) -> Response {
         let Self { status, body } = self;
-        let mut response = (status, Json(body)).into_response();
+        let mut response = (status, Json(*body)).into_response();
         let headers = response.headers_mut();
         if status == StatusCode::SERVICE_UNAVAILABLE || status == StatusCode::TOO_MANY_REQUESTS {
             headers.insert(header::RETRY_AFTER, RETRY_SECONDS.into());
@@ -67,7 +67,7 @@ impl IntoResponse for Refused {
 
 pub(super) fn refuse(status: StatusCode, error: impl Into<String>, remedy: &str) -> Refused {
     let body = ErrorBody { error: error.into(), remedy: remedy.to_owned(), ..ErrorBody::default() };
-    Refused { status, body }
+    Refused { status, body: Box::new(body) }
 }
 
 /// The request breaks a rule; the same request will fail again.

@@ -348,11 +348,11 @@ async fn an_answer_is_recorded_with_its_facts_and_the_name_of_the_key() {
     ]);
     let (status, body) = world.post(form.file("reports/junit.xml", JUNIT.as_bytes())).await;
     assert_eq!(status, 200, "{body}");
-    let states = json!([
+    let read = json!([
         {"path": "reports/junit.xml", "state": "Read"},
         {"path": "lint.sarif", "state": "Missing", "message": "the check did not deliver it"},
         {"path": "more.xml", "state": "Missing", "message": "the check did not deliver it"}]);
-    assert_eq!(body, json!({"commit": COMMIT, "outcome": "Failed", "again": false, "reports": states}));
+    assert_eq!(body, json!({"commit": COMMIT, "outcome": "Failed", "again": false, "reports": read}));
     let delivery = world.delivery();
     assert_eq!(delivery["stamp"], json!({"run": 1, "podUID": ""}));
     assert_eq!(delivery["external"], json!({"outcome": "Failed", "key": "github", "url": "https://ci.example/7"}));

@@ -1,5 +1,7 @@
 //! `phasegate keys new`: a new key, shown once, and the entry for the file of hashes.
 
+use std::fmt::Write as _;
+
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use clap::{Args, Subcommand};
 
@@ -74,7 +76,7 @@ fn make(wanted: &NewKey, random: [u8; 32]) -> Made {
         hex::encode(digest(&key))
     );
     if !repositories.is_empty() {
-        entry += &format!("  repositories: {}\n", names(repositories));
+        let _ = writeln!(entry, "  repositories: {}", names(repositories));
     }
     Made { key, entry }
 }

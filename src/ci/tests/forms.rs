@@ -60,8 +60,8 @@ async fn a_report_that_cannot_be_read_is_recorded_as_such() {
     let form = Form::passed().file("reports/junit.xml", b"<html>").file("lint.sarif", b"").file("more.xml", &[0xff]);
     let (status, body) = world.post(form).await;
     assert_eq!(status, 200);
-    let states: Vec<&Value> = body["reports"].as_array().unwrap().iter().map(|report| &report["state"]).collect();
-    assert_eq!(states, ["Invalid", "Empty", "Invalid"]);
+    let found: Vec<&Value> = body["reports"].as_array().unwrap().iter().map(|report| &report["state"]).collect();
+    assert_eq!(found, ["Invalid", "Empty", "Invalid"]);
     assert!(body["reports"][2]["message"].as_str().unwrap().contains("UTF-8"), "{body}");
 }
 

@@ -80,7 +80,7 @@ impl Collector {
         }
         self.words += found.message.len();
         if self.words > MAX_WORDS {
-            found.message = "…".to_owned();
+            "…".clone_into(&mut found.message);
         }
         if let Some(key) = found.key {
             self.seen.insert(key, self.found.len());

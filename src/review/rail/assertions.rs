@@ -56,7 +56,7 @@ pub(super) fn signs(files: &[File], pairs: &Pairs, signs: &mut Vec<Sign>) {
     }
     open.moved(|one| (one.test, one.item.words.same));
     open.moved(|one| (None::<Id>, one.item.words.same));
-    open.into_helpers();
+    open.leave_to_helpers();
     open.moved(|one| (one.test.or(Some((one.file, usize::MAX))), one.item.words.shape));
     for alike in [true, false] {
         for (before, now) in open.replaced(alike) {
@@ -169,7 +169,7 @@ impl<'a> Open<'a> {
     }
 
     /// One that is now in a function that tests call stands for any number of its kind.
-    fn into_helpers(&mut self) {
+    fn leave_to_helpers(&mut self) {
         let free =
             self.found.iter().enumerate().filter(|(index, one)| one.test.is_none() && !self.used.contains(index));
         let helpers: HashSet<u64> = free.map(|(_, one)| one.item.words.shape).collect();

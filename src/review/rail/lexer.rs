@@ -12,6 +12,7 @@ enum Class {
 }
 
 /// How comments and texts are written in a language.
+#[expect(clippy::struct_excessive_bools, reason = "independent marks of a language, each with a name")]
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Lexis {
     /// Begins of comments up to the end of the line.

@@ -276,7 +276,7 @@ static C: LazyLock<Rules> = LazyLock::new(|| Rules {
     skip: pattern(
         r"\bDISABLED_\w+|\bGTEST_SKIP\b|^\s*SKIP\s*\(|\bdoctest::(?:skip|may_fail|should_fail|expected_failures)\b|\bunit_test::(?:disabled|expected_failures)\b|^\s*#\s*if\s+0\b|^\s*if\s*\(\s*(?:false|0)\s*\)",
     ),
-    skip_text: pattern(r#"^\s*(?:TEST_CASE|SCENARIO)\s*\(.*\[(?:\.[^\]]*|!shouldfail|!mayfail|hide)\]"#),
+    skip_text: pattern(r"^\s*(?:TEST_CASE|SCENARIO)\s*\(.*\[(?:\.[^\]]*|!shouldfail|!mayfail|hide)\]"),
     many: pattern(r"\bTEST_P\b|\bGENERATE\b|\bDATA_TEST_CASE\b"),
     leave: pattern(r"^\s*return\s*;\s*$"),
     ..nothing()

@@ -64,7 +64,7 @@ pub(super) fn listed(mut signs: Vec<Sign>, accepted: &HashSet<&str>) -> Signs {
         *occurrence += 1;
         let is_accepted = accepted.contains(id.as_str());
         let rank = of_kind.entry((sign.kind, is_accepted)).or_default();
-        ranked.push((is_accepted, *rank, recorded(id, sign)));
+        ranked.push((is_accepted, *rank, recorded(id, &sign)));
         *rank += 1;
     }
     ranked.sort_by_key(|(is_accepted, rank, _)| (*is_accepted, *rank));
@@ -85,7 +85,7 @@ pub(super) fn listed(mut signs: Vec<Sign>, accepted: &HashSet<&str>) -> Signs {
     Signs { signs, total: u64::try_from(total).unwrap_or(u64::MAX), truncated: hidden > 0 }
 }
 
-fn recorded(id: String, sign: Sign) -> GamingSign {
+fn recorded(id: String, sign: &Sign) -> GamingSign {
     GamingSign {
         id,
         kind: sign.kind,

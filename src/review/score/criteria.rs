@@ -23,7 +23,7 @@ pub(super) fn judge(spec: &ReviewResultSpec, waived: &Waived<'_>) -> Vec<Criteri
 
 fn one(criterion: &CriterionToJudge, spec: &ReviewResultSpec, waived: &Waived<'_>) -> CriterionJudgement {
     let (state, message) = match (waived.criterion(&criterion.name), criterion.judge) {
-        (Some(waiver), _) => (CriterionState::Waived, format!("waived by {}: {}", waiver.user, waiver.reason)),
+        (Some(by), _) => (CriterionState::Waived, format!("waived by {}: {}", by.user, by.reason)),
         (None, Judge::Person) => (CriterionState::AwaitsPerson, "a person says so in an Approve decision".to_owned()),
         (None, Judge::Reviewer) => by_reviewers(&criterion.name, spec),
         (None, Judge::Checks) => by_checks(criterion, &spec.checks),

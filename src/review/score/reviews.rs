@@ -89,9 +89,7 @@ pub(super) fn add(sum: &mut SeverityCounts, counts: SeverityCounts) {
 pub(super) fn are_whole(spec: &ReviewResultSpec) -> bool {
     let whole = |(reviewer, review): (&ReviewerEvidence, &ReviewSubmission)| {
         let examined = |category: &String| review.examined.iter().any(|examined| examined.category == *category);
-        review.findings.len() < MAX_LISTED
-            && reviewer.left_out.is_empty()
-            && reviewer.categories.iter().all(|category| examined(category))
+        review.findings.len() < MAX_LISTED && reviewer.left_out.is_empty() && reviewer.categories.iter().all(examined)
     };
     missing(spec).next().is_none() && counting(spec).all(whole)
 }

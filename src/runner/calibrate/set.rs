@@ -184,13 +184,11 @@ impl Case {
 async fn commit(repository: &Path, named: &str, field: &str) -> Result<String, SetError> {
     let revision = format!("{named}^{{commit}}");
     let found = git(repository, &["rev-parse", "--verify", "--quiet", "--end-of-options", &revision]).answer().await?;
-    match found.code {
-        0 => Ok(found.text()),
-        _ => {
-            let message = format!("{named:?} is no commit of the repository {}", repository.display());
-            Err(wrong(field, message))
-        }
+    if found.code == 0 {
+        return Ok(found.text());
     }
+    let message = format!("{named:?} is no commit of the repository {}", repository.display());
+    Err(wrong(field, message))
 }
 
 /// Git in the repository of the set, which belongs to whoever runs this.

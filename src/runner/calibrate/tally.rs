@@ -36,7 +36,11 @@ impl Spread {
         values.sort_unstable();
         let at = |index: usize| values.get(index).copied().unwrap_or(0);
         let (low, high) = (at(values.len().saturating_sub(1) / 2), at(values.len() / 2));
-        Self { min: at(0), median: (f64::from(low) + f64::from(high)) / 2.0, max: values.last().copied().unwrap_or(0) }
+        Self {
+            min: at(0),
+            median: f64::midpoint(f64::from(low), f64::from(high)),
+            max: values.last().copied().unwrap_or(0),
+        }
     }
 }
 

@@ -120,8 +120,7 @@ fn is_test(path: &str) -> bool {
         || name == "conftest.py"
         || stem.starts_with("test_")
         || stem.ends_with("_test")
-        || stem.ends_with(".test")
-        || stem.ends_with(".spec")
+        || [".test", ".spec"].iter().any(|end| stem.ends_with(end))
 }
 
 /// Collects lines while a report is read, within bounds.

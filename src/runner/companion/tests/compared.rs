@@ -39,7 +39,7 @@ impl Changed<'_> {
             std::fs::write(seed.join(path), text).unwrap();
         };
         self.base.iter().for_each(|(path, text)| write(path, text));
-        let base = commit("main");
+        let start = commit("main");
         for (path, text) in self.head {
             match text {
                 Some(text) => write(path, text),
@@ -52,7 +52,7 @@ impl Changed<'_> {
         assignment.commit = Some(head);
         let evidence = EvidenceRef { task: "alicia-1-base-lint".to_owned(), uid: "base-uid".to_owned(), run: 3 };
         let protected_paths = self.protected.iter().map(|path| (*path).to_owned()).collect();
-        assignment.base = Some(TaskBase { commit: base, evidence: Some(evidence), protected_paths });
+        assignment.base = Some(TaskBase { commit: start, evidence: Some(evidence), protected_paths });
         assignment.check.as_mut().unwrap().reports = serde_json::from_value(json!([
             {"path": "reports/lint.sarif", "format": "SARIF"},
             {"path": "reports/cov.lcov", "format": "LCOV"},
