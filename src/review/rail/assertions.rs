@@ -29,9 +29,14 @@ struct One<'a> {
 fn says(item: &Item) -> Option<Says> {
     match item.what {
         What::Assertion(says) => Some(says),
-        What::Skip | What::Left | What::Expected | What::Caught | What::Table(_) | What::Row | What::Suppression => {
-            None
-        }
+        What::Skip
+        | What::Left
+        | What::Expected
+        | What::Caught
+        | What::Table(_)
+        | What::Row
+        | What::Uncollected
+        | What::Suppression(_) => None,
     }
 }
 
@@ -54,17 +59,21 @@ pub(super) fn signs(files: &[File], pairs: &Pairs, signs: &mut Vec<Sign>) {
             weaker(files, (before, before_says), (new.0, now, now_says), signs);
         }
     }
+    open.leave_to_helpers();
     open.moved(|one| (one.test, one.item.words.same));
     open.moved(|one| (None::<Id>, one.item.words.same));
-    open.leave_to_helpers();
     open.moved(|one| (one.test.or(Some((one.file, usize::MAX))), one.item.words.shape));
     for alike in [true, false] {
         for (before, now) in open.replaced(alike) {
-            weaker(files, (before.item, before.says), (now.file, now.item, now.says), signs);
+            // Of something else it may say another kind of thing, but not next to nothing.
+            if alike || now.says.strength < Strength::Middle {
+                weaker(files, (before.item, before.says), (now.file, now.item, now.says), signs);
+            }
         }
     }
     open.empty(files, signs);
     open.covered(files);
+    open.cases(files);
     open.elsewhere();
     for one in &open.lost {
         let file = &files[one.file];
@@ -170,10 +179,11 @@ impl<'a> Open<'a> {
 
     /// One that is now in a function that tests call stands for any number of its kind.
     fn leave_to_helpers(&mut self) {
-        let free =
-            self.found.iter().enumerate().filter(|(index, one)| one.test.is_none() && !self.used.contains(index));
-        let helpers: HashSet<u64> = free.map(|(_, one)| one.item.words.shape).collect();
-        self.lost.retain(|one| !helpers.contains(&one.item.words.shape));
+        let helpers = || self.found.iter().filter(|one| one.test.is_none() && one.says.strength > Strength::Nothing);
+        let same: HashSet<u64> = helpers().map(|one| one.item.words.same).collect();
+        let shapes: HashSet<u64> =
+            helpers().filter(|one| one.item.words.anchored).map(|one| one.item.words.shape).collect();
+        self.lost.retain(|one| !same.contains(&one.item.words.same) && !shapes.contains(&one.item.words.shape));
     }
 
     /// Those in the same place or the same test; with `alike` only those that speak of the same.
@@ -216,8 +226,39 @@ impl<'a> Open<'a> {
             let mut near = in_test.chain(in_block).take(MAX_COMPARED).map(|index| &found[*index]);
             let whole = near.any(|other| within(about, &other.item.words.about) && !other.says.less_than(one.says));
             let test = one.test.and_then(|test| files.get(test.0)?.new.tests.get(test.1));
-            let among_cases = test.is_some_and(|test| test.many && within(about, &test.pool));
+            let among_cases =
+                test.is_some_and(|test| test.many && within(about, &test.pool) && common(about, &test.about) > 0);
             about.is_empty() || !(whole || among_cases)
+        });
+    }
+
+    /// Those of a test that has become one of many cases, as far as its cases reach.
+    fn cases(&mut self, files: &[File]) {
+        let mut room: HashMap<Id, usize> = HashMap::new();
+        for one in self.lost.iter().filter_map(|one| Some((one, one.test?))) {
+            let (one, test) = one;
+            let was_many = one.item.test.is_some_and(|test| files[one.file].old.tests[test].many);
+            let Some(file) = files.get(test.0).filter(|_| !was_many) else { continue };
+            let rows = file.new.items.iter().filter(|item| item.test == Some(test.1)).map(|item| match item.what {
+                What::Table(rows) => usize::try_from(rows).unwrap_or(0),
+                What::Row => 1,
+                What::Assertion(_)
+                | What::Skip
+                | What::Left
+                | What::Expected
+                | What::Caught
+                | What::Uncollected
+                | What::Suppression(_) => 0,
+            });
+            let asserted = self.by_test.get(&test).map_or(0, Vec::len);
+            room.entry(test).or_insert_with(|| rows.sum::<usize>() * asserted);
+        }
+        self.lost.retain(|one| match one.test.and_then(|test| room.get_mut(&test)).filter(|room| **room > 0) {
+            Some(room) => {
+                *room -= 1;
+                false
+            }
+            None => true,
         });
     }
 

@@ -5,7 +5,8 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use super::{
     File, assertions,
     pairs::{self, Pairs},
-    side::{Facts, Item, Place, What},
+    rules::Family,
+    side::{Facts, Item, Place, Test, What},
     sign::Sign,
     words::within,
 };
@@ -19,11 +20,13 @@ pub(super) fn signs(files: &[File]) -> Vec<Sign> {
         gone_tests(at, file, &pairs, &mut signs);
         gone_groups(at, file, &pairs, &mut signs);
         hidden(file, &mut signs);
-        looked_away(file, &mut signs);
+        looked_away(files, file, &mut signs);
     }
     fewer_cases(files, &pairs, &mut signs);
     skips(files, &pairs, &mut signs);
     caught(files, &mut signs);
+    uncollected(files, &mut signs);
+    shadowed(files, &pairs, &mut signs);
     suppressions(files, &mut signs);
     assertions::signs(files, &pairs, &mut signs);
     signs
@@ -113,18 +116,33 @@ fn hidden(file: &File, signs: &mut Vec<Sign>) {
 }
 
 /// Settings that make a tool look away, or ask for less.
-fn looked_away(file: &File, signs: &mut Vec<Sign>) {
-    let before: BTreeSet<&str> = file.away_before.iter().map(String::as_str).collect();
-    for (place, away) in &file.away_now {
-        let new: Vec<&str> = away.iter().map(String::as_str).filter(|word| !before.contains(word)).collect();
-        if new.is_empty() {
-            continue;
+fn looked_away(files: &[File], file: &File, signs: &mut Vec<Sign>) {
+    let kind = |tests: bool| if tests { TestSkipped } else { SuppressionAdded };
+    // Settings may move from a file that is gone to another.
+    let given = files.iter().filter(|other| std::ptr::eq(*other, file) || other.is_deleted());
+    let before: BTreeSet<&String> = given.flat_map(|file| &file.away.0).flat_map(|told| &told.words).collect();
+    let taken = || files.iter().filter(|other| std::ptr::eq(*other, file) || file.is_deleted());
+    for told in &file.away.1 {
+        let new: Vec<&str> = told.words.iter().filter(|word| !before.contains(word)).map(String::as_str).collect();
+        if !new.is_empty() {
+            let message = format!("a tool is told to look away from {}", short(&new.join(", ")));
+            let text = format!("+{}", told.place.text);
+            let (path, line) = (file.path().to_owned(), told.place.line);
+            signs.push(Sign { kind: kind(told.tests), path, line, text, message });
         }
-        let message = format!("a tool is told to look away from {}", short(&new.join(", ")));
-        let text = format!("+{}", place.text);
-        signs.push(Sign { kind: SuppressionAdded, path: file.path().to_owned(), line: place.line, text, message });
     }
-    let mut now: Vec<u64> = file.bars_now.clone();
+    let now: BTreeSet<&String> = taken().flat_map(|file| &file.asked.1).flat_map(|told| &told.words).collect();
+    // E501 is asked for where E is.
+    let still =
+        |word: &str| now.iter().any(|asked| asked.eq_ignore_ascii_case("all") || word.starts_with(asked.as_str()));
+    for told in &file.asked.0 {
+        let gone: Vec<&str> = told.words.iter().map(String::as_str).filter(|word| !still(word)).collect();
+        if !gone.is_empty() {
+            let message = format!("a tool is no longer asked for {}", short(&gone.join(", ")));
+            signs.push(removed(file, kind(told.tests), told.place.line, &told.place.text, message));
+        }
+    }
+    let mut now: Vec<u64> = taken().flat_map(|file| file.bars_now.clone()).collect();
     now.sort_unstable();
     let mut before: Vec<&(u64, Place)> = file.bars_before.iter().collect();
     before.sort_by_key(|(bar, _)| *bar);
@@ -143,9 +161,13 @@ fn fewer_cases(files: &[File], pairs: &Pairs, signs: &mut Vec<Sign>) {
         mine.fold((0, 0, 0, true), |(tables, cases, rows, known), item| match item.what {
             What::Table(cases_of_it) => (tables + 1, cases + cases_of_it, rows, known && cases_of_it > 0),
             What::Row => (tables, cases, rows + 1, known),
-            What::Assertion(_) | What::Skip | What::Left | What::Expected | What::Caught | What::Suppression => {
-                (tables, cases, rows, known)
-            }
+            What::Assertion(_)
+            | What::Skip
+            | What::Left
+            | What::Expected
+            | What::Caught
+            | What::Uncollected
+            | What::Suppression(_) => (tables, cases, rows, known),
         })
     };
     for (old, new) in &pairs.now {
@@ -194,7 +216,13 @@ fn skips(files: &[File], pairs: &Pairs, signs: &mut Vec<Sign>) {
                 What::Left => "ends before what it asserts",
                 // A new test of what must panic is a test like others.
                 What::Expected if !is_new && item.test.is_some() => "is now expected to fail",
-                What::Expected | What::Assertion(_) | What::Caught | What::Table(_) | What::Row | What::Suppression => {
+                What::Expected
+                | What::Assertion(_)
+                | What::Caught
+                | What::Table(_)
+                | What::Row
+                | What::Uncollected
+                | What::Suppression(_) => {
                     continue;
                 }
             };
@@ -213,7 +241,40 @@ fn caught(files: &[File], signs: &mut Vec<Sign>) {
             if let Some(same) = before.iter().position(|same| *same == item.words.same) {
                 before.swap_remove(same);
             } else {
-                signs.push(added(file, AssertionWeakened, item, "a failed assertion is caught".to_owned()));
+                let message = "what would fail an assertion is caught, or left out".to_owned();
+                signs.push(added(file, AssertionWeakened, item, message));
+            }
+        }
+    }
+}
+
+/// Classes that runners pass over because of what they have now.
+fn uncollected(files: &[File], signs: &mut Vec<Sign>) {
+    for file in files {
+        let has = |facts: &Facts| facts.items.iter().filter(|item| item.what == What::Uncollected).count();
+        if has(&file.new) > has(&file.old) {
+            for item in file.new.items.iter().filter(|item| item.what == What::Uncollected) {
+                let message = "a class with a constructor is one that runners do not look into".to_owned();
+                signs.push(added(file, FewerTests, item, message));
+            }
+        }
+    }
+}
+
+/// In Python the later of two tests of one name is the only one that runs.
+fn shadowed(files: &[File], pairs: &Pairs, signs: &mut Vec<Sign>) {
+    for (at, file) in files.iter().enumerate().filter(|(_, file)| file.new_kind.family == Family::Python) {
+        let place = |test: &Test| (test.name.clone(), test.group, test.indent);
+        let mut seen: HashMap<_, usize> = HashMap::new();
+        for test in &file.new.tests {
+            *seen.entry(place(test)).or_default() += 1;
+        }
+        for (index, test) in file.new.tests.iter().enumerate() {
+            let is_new = !pairs.before.contains_key(&(at, index));
+            if is_new && seen.get(&place(test)).is_some_and(|count| *count > 1) {
+                let message = format!("another test is called {} too, and only one of them runs", short(&test.name));
+                let (line, text) = (test.place.line, format!("+{}", test.place.text));
+                signs.push(Sign { kind: FewerTests, path: file.path().to_owned(), line, text, message });
             }
         }
     }
@@ -224,7 +285,7 @@ fn suppressions(files: &[File], signs: &mut Vec<Sign>) {
     let mut before: HashMap<u64, Vec<pairs::Id>> = HashMap::new();
     let mut by_block: HashMap<(usize, u32), Vec<usize>> = HashMap::new();
     let mut used: HashSet<pairs::Id> = HashSet::new();
-    let is_one = |item: &Item| item.what == What::Suppression;
+    let is_one = |item: &Item| matches!(item.what, What::Suppression(_));
     for (at, file) in files.iter().enumerate() {
         for (index, item) in file.old.items.iter().enumerate().filter(|(_, item)| is_one(item)) {
             before.entry(item.words.same).or_default().push((at, index));
@@ -251,7 +312,8 @@ fn suppressions(files: &[File], signs: &mut Vec<Sign>) {
             let kept =
                 by_block.get(&(at, item.place.block)).into_iter().flatten().map(|index| (at, *index)).find(|id| {
                     let old = &files[id.0].old.items[id.1];
-                    !used.contains(id) && within(&item.words.about, &old.words.about)
+                    let narrower = old.what == What::Suppression(true) && within(&old.words.about, &item.words.about);
+                    !used.contains(id) && (narrower || within(&item.words.about, &old.words.about))
                 });
             match moved.or(kept) {
                 Some(id) => drop(used.insert(id)),

@@ -59,9 +59,10 @@ struct File {
     new: Facts,
     /// Why it could not be looked at, or not at all of it.
     hidden: Option<&'static str>,
-    /// What tools look away from, by lines that are gone and lines that are new.
-    away_before: Vec<String>,
-    away_now: Vec<(Place, Vec<String>)>,
+    /// What tools are told to look away from, by lines that are gone and lines that are new.
+    away: (Vec<Told>, Vec<Told>),
+    /// What they are asked for, likewise.
+    asked: (Vec<Told>, Vec<Told>),
     /// What must be reached, likewise.
     bars_before: Vec<(u64, Place)>,
     bars_now: Vec<u64>,
@@ -88,6 +89,14 @@ impl File {
     fn settings(&self) -> bool {
         self.old_kind.settings.is_some() || self.new_kind.settings.is_some()
     }
+}
+
+/// What a line of settings tells a tool.
+struct Told {
+    place: Place,
+    words: Vec<String>,
+    /// It is about which tests run.
+    tests: bool,
 }
 
 /// Reads a diff and says which signs are in it.
@@ -219,8 +228,8 @@ impl Now {
             old: Facts::default(),
             new: Facts::default(),
             hidden,
-            away_before: Vec::new(),
-            away_now: Vec::new(),
+            away: Default::default(),
+            asked: Default::default(),
             bars_before: Vec::new(),
             bars_now: Vec::new(),
         };
@@ -293,20 +302,23 @@ impl Now {
             twin: None,
             changed: mark != Mark::Context,
         };
+        let told = |line: u32, words: Vec<String>, tests: bool| {
+            (!words.is_empty()).then(|| Told { place: place(line), words, tests })
+        };
         if let Some(reader) = self.old_settings.as_mut().filter(|_| mark != Mark::Added) {
             let setting = reader.line(text);
             if mark == Mark::Removed {
-                self.file.away_before.extend(setting.away);
+                self.file.away.0.extend(told(numbers.0, setting.away, setting.tests));
+                self.file.asked.0.extend(told(numbers.0, setting.asked, setting.tests));
                 self.file.bars_before.extend(setting.bar.map(|bar| (bar, place(numbers.0))));
             }
         }
         if let Some(reader) = self.new_settings.as_mut().filter(|_| mark != Mark::Removed) {
             let setting = reader.line(text);
             if mark == Mark::Added {
+                self.file.away.1.extend(told(numbers.1, setting.away, setting.tests));
+                self.file.asked.1.extend(told(numbers.1, setting.asked, setting.tests));
                 self.file.bars_now.extend(setting.bar);
-                if !setting.away.is_empty() {
-                    self.file.away_now.push((place(numbers.1), setting.away));
-                }
             }
         }
     }

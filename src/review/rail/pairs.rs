@@ -54,6 +54,7 @@ pub(super) fn of(files: &[File]) -> Pairs {
     lost.retain(|id| !pairs.now.contains_key(id));
     found.retain(|id| !pairs.before.contains_key(id));
     by_name(files, &mut pairs, &mut lost, &mut found);
+    by_body(files, &mut pairs, &mut lost, &mut found);
     by_lines(files, &mut pairs, &mut lost, &mut found);
     by_block(files, &mut pairs, &mut lost, &mut found);
     (pairs.cases, pairs.gone) = lost.into_iter().partition(|id| has_cases_elsewhere(files, *id));
@@ -92,6 +93,21 @@ fn by_name(files: &[File], pairs: &mut Pairs, lost: &mut Vec<Id>, found: &mut Ve
         });
         found.retain(|id| !pairs.before.contains_key(id));
     }
+}
+
+/// A line that both sides have is in both: only the head is another.
+fn by_body(files: &[File], pairs: &mut Pairs, lost: &mut Vec<Id>, found: &mut Vec<Id>) {
+    let inner = |id: Id, test: &Test| Some((id.0, test.inner?));
+    let there: HashMap<(usize, u32), Id> =
+        found.iter().filter_map(|id| Some((inner(*id, new(files, *id))?, *id))).collect();
+    lost.retain(|id| match inner(*id, old(files, *id)).and_then(|line| there.get(&line)) {
+        Some(successor) => {
+            pairs.pair(*id, *successor);
+            false
+        }
+        None => true,
+    });
+    found.retain(|id| !pairs.before.contains_key(id));
 }
 
 /// At least half of the lines: it has another name, perhaps another place.
@@ -158,7 +174,10 @@ fn has_cases_elsewhere(files: &[File], id: Id) -> bool {
     let mine = |item: &&Item| item.test == Some(id.1) && matches!(item.what, What::Assertion(_));
     let asserted: Vec<&Item> = file.old.items.iter().filter(mine).collect();
     let covers = |test: &Test| {
-        test.many && asserted.iter().all(|item| !item.words.about.is_empty() && within(&item.words.about, &test.pool))
+        // Some of it is new there: a test that was there before covers nothing more than before.
+        let is_there =
+            |item: &&Item| within(&item.words.about, &test.pool) && common(&item.words.about, &test.about) > 0;
+        test.many && asserted.iter().all(is_there)
     };
     !asserted.is_empty() && file.new.tests.iter().any(covers)
 }

@@ -132,6 +132,14 @@ pub(super) struct Rules {
     pub(super) expected: Regex,
     /// A failed assertion is caught.
     pub(super) caught: Regex,
+    /// Any error is caught.
+    pub(super) handler: Regex,
+    /// Fails, or hands an error on.
+    pub(super) fails: Regex,
+    /// A condition on what follows.
+    pub(super) guard: Regex,
+    /// In a class of tests it keeps runners from them.
+    pub(super) uncollected: Regex,
     /// A list of cases for one test.
     pub(super) table: Regex,
     /// One case of a test, on a line.
@@ -156,9 +164,15 @@ static PYTHON: LazyLock<Rules> = LazyLock::new(|| Rules {
     skip: pattern(concat!(
         r"\bmark\.(?:skip|skipif|xfail)\b|\bpytest\.(?:skip|xfail|importorskip)\s*\(|",
         r"^\s*@(?:unittest\.)?(?:skip|skipIf|skipUnless|expectedFailure)\b|\bskipTest\s*\(|\bSkipTest\s*\(|\braise\s+(?:unittest\.)?SkipTest\b|",
-        r"\b__test__\s*=\s*False\b|^\s*collect_ignore(?:_glob)?\b|\bdef\s+pytest_(?:ignore_collect|collection_modifyitems)\b|^\s*if\s+(?:False|0)\s*:",
+        r"\b__test__\s*=\s*False\b|^\s*collect_ignore(?:_glob)?\b|\bdef\s+pytest_(?:ignore_collect|collection_modifyitems)\b|^\s*if\s+(?:False|0)\s*:|\.outcome\s*=[^=]",
     )),
-    caught: pattern(r"^\s*except\b.*\bAssertionError\b|\bsuppress\(.*\bAssertionError\b"),
+    caught: pattern(
+        r"^\s*except\b.*\bAssertionError\b|\bsuppress\(.*\b(?:AssertionError|Exception|BaseException)\b|^\s*for\b.*\bin\s+(?:\[\s*\]|\(\s*\)|range\(\s*0\s*\))\s*:",
+    ),
+    handler: pattern(r"^\s*except\s*(?:\(?\s*(?:Exception|BaseException)\b.*)?:"),
+    fails: pattern(r"\braise\b|\bfail\b|\bassert"),
+    guard: pattern(r"^\s*(?:el)?if\b.*:\s*$"),
+    uncollected: pattern(r"^\s*def\s+__init__\s*\("),
     table: pattern(r"\bparametrize\s*\("),
     many: pattern(r"\bparametrize\s*\(|\bsubTest\s*\(|\bparameterized\b"),
     leave: pattern(r"^\s*return(?:\s+None)?\s*$"),
@@ -173,9 +187,11 @@ static RUST: LazyLock<Rules> = LazyLock::new(|| Rules {
     assertion: pattern(r"\b\w*assert\w*!"),
     declaration: pattern(r"^\s*(?:macro_rules!|use\b|pub\s+use\b)"),
     skip: pattern(
-        r"#\[\s*ignore\b|#\[\s*cfg_attr\s*\(.*\bignore\b|#\[\s*cfg\s*\(\s*(?:any\(\s*\)|false|FALSE)\s*\)|^\s*if\s+false\b",
+        r"#\[\s*ignore\b|#\[\s*cfg_attr\s*\(.*\bignore\b|#\[\s*cfg\s*\(\s*(?:any\(\s*\)|false|FALSE)\s*\)|#\[\s*cfg\s*\(\s*all\s*\(\s*test\s*,|^\s*if\s+false\b",
     ),
     expected: pattern(r"#\[\s*should_panic\b"),
+    caught: pattern(r"\bcatch_unwind\s*\(.*assert"),
+    guard: pattern(r"^\s*if\b.*\{\s*$"),
     row: pattern(r"^\s*#\[\s*(?:case(?:::\w+)?|test_case)\s*\("),
     many: pattern(r"#\[\s*(?:case|values|test_case|rstest)\b"),
     leave: pattern(r"^\s*return\s*(?:Ok\(\(\)\)\s*)?;\s*$"),
@@ -198,6 +214,9 @@ static JAVASCRIPT: LazyLock<Rules> = LazyLock::new(|| Rules {
         r"^\s*(?:xit|xtest|xdescribe|xcontext|xspecify|fit|fdescribe|fcontext|ftest)\s*[(.]|\b(?:this|t|ctx|context)\.(?:skip|todo)\s*\(|",
         r#"[{,]\s*(?:skip|todo|only)\s*:\s*(?:true\b|["'`])|^\s*if\s*\(\s*(?:false|0)\s*\)|^\s*pending\s*\("#,
     )),
+    handler: pattern(r"^\s*\}?\s*catch\b"),
+    fails: pattern(r"\bthrow\b|\bfail\b|\bexpect\b|\bassert|\breject\b|\bdone\("),
+    guard: pattern(r"^\s*if\b.*\{\s*$"),
     table: pattern(r"\.each\s*\("),
     many: pattern(r"\.each\b|\.forEach\b|^\s*for\b"),
     leave: pattern(r"^\s*return\s*;?\s*$"),
@@ -313,6 +332,10 @@ fn nothing() -> Rules {
         skip_text: never.clone(),
         expected: never.clone(),
         caught: never.clone(),
+        handler: never.clone(),
+        fails: never.clone(),
+        guard: never.clone(),
+        uncollected: never.clone(),
         table: never.clone(),
         row: never.clone(),
         many: never.clone(),

@@ -44,20 +44,23 @@ static ALL: LazyLock<Vec<Settings>> = LazyLock::new(|| {
             sections: Some(pattern(
                 r"^tool\.(?:ruff|flake8|pylint|bandit|mypy|pyright|basedpyright|coverage|pytest|pycodestyle|pydocstyle|vulture|pyre|pylama|semgrep|interrogate)\b",
             )),
-            lines: pattern(r"--deselect\b|--ignore(?:-glob)?\b|--no-cov\b"),
+            lines: pattern(
+                r"--deselect\b|--ignore(?:-glob)?(?:[=\s]|$)|--no-cov\b|\baddopts\b.*[\s\x22'=]-[km][\s\x22',=]",
+            ),
             ..plain(r"^pyproject\.toml$")
         },
         Settings {
             sections: Some(pattern(
                 r"^(?:flake8|pycodestyle|pydocstyle|pylint|mypy|coverage|tool:pytest|pytest|bandit|pylama|isort)\b",
             )),
-            lines: pattern(r"--deselect\b|--ignore(?:-glob)?\b|--no-cov\b"),
+            lines: pattern(
+                r"--deselect\b|--ignore(?:-glob)?(?:[=\s]|$)|--no-cov\b|\baddopts\b.*[\s\x22'=]-[km][\s\x22',=]",
+            ),
             ..plain(r"^(?:setup\.cfg|tox\.ini)$")
         },
         Settings {
-            sections: Some(pattern(r"^(?:workspace\.)?lints\b")),
             keys: never(),
-            lines: pattern(r#"=\s*"allow"|level\s*=\s*"allow""#),
+            lines: pattern(r#"=\s*"allow"|level\s*=\s*"allow"|^\s*(?:autotests|test)\s*=\s*false"#),
             ..plain(r"^Cargo\.toml$")
         },
         Settings {
@@ -69,17 +72,17 @@ static ALL: LazyLock<Vec<Settings>> = LazyLock::new(|| {
         },
         Settings {
             lines: pattern(
-                r#":\s*\[?\s*(?:"off"|'off'|off\b|0\b)|--deselect\b|--ignore(?:-glob)?\b|--no-cov\b|passWithNoTests\s*:\s*true|^\s*-[\w.*,-]+"#,
+                r#":\s*\[?\s*(?:"off"|'off'|off\b|0\b)|--deselect\b|--ignore(?:-glob)?(?:[=\s]|$)|--no-cov\b|passWithNoTests\s*:\s*true|^\s*-[\w.*,-]+"#,
             ),
             ..plain(r"^\.clang-tidy$")
         },
         Settings {
             lines: pattern(
-                r#":\s*\[?\s*(?:"off"|'off'|off\b|0\b)|--deselect\b|--ignore(?:-glob)?\b|--no-cov\b|passWithNoTests\s*:\s*true|Enabled\s*:\s*false\b"#,
+                r#":\s*\[?\s*(?:"off"|'off'|off\b|0\b)|--deselect\b|--ignore(?:-glob)?(?:[=\s]|$)|--no-cov\b|passWithNoTests\s*:\s*true|Enabled\s*:\s*false\b"#,
             ),
             ..plain(concat!(
                 r"^(?:\.?ruff\.toml|\.flake8|\.bandit|bandit\.ya?ml|\.?pylintrc(?:\.toml)?|\.?mypy\.ini|\.coveragerc|\.?pytest\.ini|\.pydocstyle|\.eslintrc(?:\.\w+)?|eslint\.config\.\w+|",
-                r"biome\.jsonc?|\.golangci\.\w+|\.?clippy\.toml|deny\.toml|audit\.toml|\.hadolint\.ya?ml|\.gitleaks\.toml|gitleaks\.toml|\.rubocop\.yml|\.nycrc(?:\.\w+)?|\.c8rc(?:\.\w+)?|",
+                r"biome\.jsonc?|\.golangci\.\w+|\.?clippy\.toml|\.hadolint\.ya?ml|\.gitleaks\.toml|gitleaks\.toml|\.rubocop\.yml|\.nycrc(?:\.\w+)?|\.c8rc(?:\.\w+)?|",
                 r"jest\.config\.\w+|vitest\.config\.\w+|sonar-project\.properties|\.?codecov\.ya?ml|\.yamllint(?:\.ya?ml)?|\.shellcheckrc|pyrightconfig\.json|\.stylelintrc(?:\.\w+)?|\.trivy\.ya?ml|trivy\.ya?ml|",
                 r"\.checkov\.ya?ml|tarpaulin\.toml|\.pre-commit-config\.yaml|simplecov|phpunit\.xml)$"
             ))
@@ -111,8 +114,12 @@ pub(super) fn of(path: &str) -> Option<&'static Settings> {
 pub(super) struct Setting {
     /// What a tool is told to look away from.
     pub(super) away: Vec<String>,
+    /// What a tool is asked for.
+    pub(super) asked: Vec<String>,
     /// What must be reached, in thousandths.
     pub(super) bar: Option<u64>,
+    /// It is about which tests run.
+    pub(super) tests: bool,
 }
 
 /// Reads one side of a file of settings.
@@ -122,8 +129,28 @@ pub(super) struct Reader {
     all_of_section: bool,
     bars: bool,
     /// Keys that are open: their indentation, and whether they tell a tool to look away.
-    open: Vec<(usize, bool)>,
+    open: Vec<(usize, Tells)>,
 }
+
+/// What a key tells a tool.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Tells {
+    #[default]
+    Nothing,
+    Away,
+    Asked,
+}
+
+static ASKS: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(
+        r"(?i)^(?:(?:extend|lint)[-_.])?(?:select|enable|testpaths|python_(?:files|classes|functions)|testmatch|testregex|files-to-test)$",
+    )
+});
+static TESTS: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(
+        r"(?i)--deselect|--ignore(?:-glob)?(?:[=\s]|$)|(?:^|[\s\x22'=])-[km](?:[\s\x22',=]|$)|passwithnotests|pass-with-no-tests|testpath|norecursedirs|modulepathignore|\btestmatch|\btestregex|python_(?:files|classes|functions)|autotests|default-filter|^\s*test\s*=\s*false",
+    )
+});
 
 impl Reader {
     pub(super) fn new(settings: &'static Settings) -> Self {
@@ -138,14 +165,25 @@ impl Reader {
             return Setting::default();
         }
         if self.settings.list {
-            return Setting { away: vec![bare.trim().to_owned()], bar: None };
+            return Setting { away: vec![bare.trim().to_owned()], ..Setting::default() };
         }
         if let Some(section) = SECTION.captures(bare).filter(|_| !bare.contains('"') || !bare.contains(',')) {
             self.enter(section.name("name").map_or("", |name| name.as_str()));
             return Setting::default();
         }
-        let away = self.looks_away(bare);
-        Setting { away: if away { subjects(bare) } else { Vec::new() }, bar: self.bar(bare) }
+        let tells = self.tells(bare);
+        let words = |when: Tells| match subjects(bare) {
+            _ if tells != when => Vec::new(),
+            // `autotests = false` names nothing but itself.
+            none if none.is_empty() && self.settings.lines.is_match(bare) => vec![bare.trim().to_owned()],
+            words => words,
+        };
+        Setting {
+            away: words(Tells::Away),
+            asked: words(Tells::Asked),
+            bar: self.bar(bare),
+            tests: TESTS.is_match(bare),
+        }
     }
 
     fn enter(&mut self, section: &str) {
@@ -155,23 +193,34 @@ impl Reader {
         self.bars = false;
     }
 
-    fn looks_away(&mut self, bare: &str) -> bool {
+    fn tells(&mut self, bare: &str) -> Tells {
         let indent = bare.len() - bare.trim_start().len();
         if let Some(found) = KEY.captures(bare) {
             while self.open.last().is_some_and(|(open, _)| indent <= *open) {
                 self.open.pop();
             }
             let key = found.name("name").map_or("", |key| key.as_str());
-            let away = self.settings.keys.is_match(key) || self.open.last().is_some_and(|(_, away)| *away);
-            self.open.push((indent, away));
+            let tells = if self.settings.keys.is_match(key) {
+                Tells::Away
+            } else if ASKS.is_match(key) {
+                Tells::Asked
+            } else {
+                self.open.last().map_or(Tells::Nothing, |(_, tells)| *tells)
+            };
+            self.open.push((indent, tells));
         } else {
             // A list may stand as far left as its key.
             while self.open.len() > 1 && self.open.last().is_some_and(|(open, _)| indent < *open) {
                 self.open.pop();
             }
         }
-        let key_says = self.all_of_section || self.open.last().is_some_and(|(_, away)| *away);
-        self.in_section && (key_says || self.settings.lines.is_match(bare))
+        if !self.in_section {
+            Tells::Nothing
+        } else if self.all_of_section || self.settings.lines.is_match(bare) {
+            Tells::Away
+        } else {
+            self.open.last().map_or(Tells::Nothing, |(_, tells)| *tells)
+        }
     }
 
     /// What must be reached, by this line.

@@ -3,10 +3,14 @@
 //!
 //! Parts of a file end by indentation, as formatters write it; no language is parsed.
 
+use std::sync::LazyLock;
+
+use regex::Regex;
+
 use super::{
     lexer::{Lexer, Masked},
     path::Kind,
-    rules::{Family, Rules},
+    rules::{Family, Rules, pattern},
     statement::{self, Form, Open, text_of},
     strength::Says,
     suppress,
@@ -18,6 +22,13 @@ const MAX_FACTS: usize = 20_000;
 /// Most lines of one test that are kept, and most words.
 const MAX_BODY: usize = 400;
 const MAX_ABOUT: usize = 512;
+
+/// Asks where the tests run.
+static WHERE: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(
+        r"\benviron\b|\bgetenv\b|\bprocess\.env\b|\benv::var\b|\bGetenv\b|\bENV\[|\bsys\.(?:platform|version)|\bplatform\.|\bos\.name\b|\bGOOS\b",
+    )
+});
 
 /// Where a line is.
 #[derive(Debug, Clone, Copy)]
@@ -52,14 +63,16 @@ pub(super) enum What {
     Left,
     /// A test is expected to end badly.
     Expected,
-    /// A failed assertion is caught.
+    /// A failed assertion is caught, or what fails it is left out.
     Caught,
+    /// A class is not looked into for tests any more.
+    Uncollected,
     /// A list of that many cases.
     Table(u32),
     /// One case.
     Row,
-    /// A tool is silenced.
-    Suppression,
+    /// A tool is silenced; wholly, if it names no rule.
+    Suppression(bool),
 }
 
 /// Something that a line does.
@@ -89,6 +102,8 @@ pub(super) struct Test {
     pub(super) about: Vec<u64>,
     /// What all of its lines are about, if it stands for many cases.
     pub(super) pool: Vec<u64>,
+    /// The first of its lines that both sides have.
+    pub(super) inner: Option<u32>,
     left: Option<Place>,
 }
 
@@ -126,9 +141,23 @@ struct Pending {
     test: Option<Place>,
     many: bool,
     about: Vec<u64>,
+    /// What those of its lines are about that are on this side only.
+    changed: Vec<u64>,
     tests_only: bool,
     /// Items that will belong to the next test.
     items: Vec<usize>,
+}
+
+impl Pending {
+    fn note(&mut self, line: &Line<'_>) {
+        let about = words::of(line.bare).about;
+        if line.at.shared.is_none() && self.changed.len() < MAX_ABOUT {
+            self.changed.extend(&about);
+        }
+        if self.about.len() < MAX_ABOUT {
+            self.about.extend(about);
+        }
+    }
 }
 
 /// Reads one side.
@@ -139,8 +168,12 @@ pub(super) struct Side {
     regions: Vec<Region>,
     pending: Pending,
     open: Option<Open>,
-    /// A condition on the line before.
+    /// A condition on the line before, where it is part of what follows.
     condition: Option<(String, String, At, String)>,
+    /// A new condition on the line before: what it is about, and whether it asks where it runs.
+    guard: Option<(Vec<u64>, bool)>,
+    /// A new handler of any error on the line before.
+    handler: Option<Item>,
     facts: Facts,
 }
 
@@ -154,6 +187,8 @@ impl Side {
             pending: Pending::default(),
             open: None,
             condition: None,
+            guard: None,
+            handler: None,
             facts: Facts::default(),
         }
     }
@@ -170,6 +205,9 @@ impl Side {
     pub(super) fn finish(mut self) -> Facts {
         self.close();
         for test in &mut self.facts.tests {
+            if !test.many {
+                test.pool = Vec::new();
+            }
             for about in [&mut test.about, &mut test.pool] {
                 about.sort_unstable();
                 about.dedup();
@@ -216,8 +254,7 @@ impl Side {
             self.close();
         }
         if cases && self.test().is_none() {
-            self.pending.about.extend(words::of(line.bare).about);
-            self.pending.about.truncate(MAX_ABOUT);
+            self.pending.note(line);
         }
         if cases && self.rules.is_some_and(|rules| rules.skip.is_match(line.code)) {
             self.single(What::Skip, line);
@@ -256,15 +293,18 @@ impl Side {
 
     fn silenced_in_comment(&mut self, raw: &str, masked: &Masked, at: At) {
         let comment = masked.comment(raw);
-        let Some(begin) = suppress::in_comment(&comment) else { return };
-        let about = words::of(comment.get(begin..).unwrap_or_default()).about;
-        let words = Words { about, ..words::of(raw) };
         let place = Place { line: at.number, text: text_of(raw), block: at.block, twin: None, changed: true };
-        self.push(Item { what: What::Suppression, words, test: None, place });
+        if self.kind.family == Family::Go && self.kind.test && suppress::constrains_build(&comment) {
+            self.push(Item { what: What::Skip, words: words::of(raw), test: None, place: place.clone() });
+        }
+        let Some(found) = suppress::in_comment(&comment) else { return };
+        let about = words::of(comment.get(found.begin..).unwrap_or_default()).about;
+        let words = Words { about, ..words::of(raw) };
+        self.push(Item { what: What::Suppression(found.wholly), words, test: None, place });
     }
 
     fn silenced_in_code(&mut self, line: &Line<'_>) {
-        if suppress::in_code(self.kind.family, line.code).is_some() {
+        if suppress::in_code(self.kind.family, line.code) {
             self.open(Form::Suppression, 0, line);
         }
     }
@@ -298,14 +338,16 @@ impl Side {
         self.pending.many |= rules.many.is_match(line.code);
         self.pending.tests_only |= rules.tests_only.is_match(line.code);
         if line.is_attribute() {
-            self.pending.about.extend(words::of(line.bare).about);
-            self.pending.about.truncate(MAX_ABOUT);
+            self.pending.note(line);
         }
         let name = |found: &regex::Captures<'_>| {
             let part = found.iter().skip(1).flatten().next();
             part.and_then(|part| line.raw.get(part.range())).map(|name| name.trim().replace("DISABLED_", ""))
         };
-        if let Some(found) = rules.test.captures(line.code) {
+        // In Python a function of a function is no test, whatever its name.
+        let inner =
+            self.kind.family == Family::Python && self.regions.last().is_some_and(|region| region.test.is_some());
+        if let Some(found) = rules.test.captures(line.code).filter(|_| !inner) {
             self.begin_test(name(&found), None, line);
         } else if let Some(by) = self.pending.test.clone()
             && let Some(found) = rules.function.captures(line.code)
@@ -365,8 +407,8 @@ impl Side {
         }
         let name = name.filter(|name| !name.is_empty()).unwrap_or_else(|| line.code.trim().to_owned());
         let group = self.regions.iter().rev().find_map(|region| region.group);
-        let pool = if pending.many { pending.about.clone() } else { Vec::new() };
-        let about = if place.changed { pending.about } else { Vec::new() };
+        let pool = pending.about;
+        let about = pending.changed;
         self.facts.tests.push(Test {
             name,
             place,
@@ -390,12 +432,16 @@ impl Side {
     /// What the lines of a test say: a test that moved is known by them.
     fn note_body(&mut self, line: &Line<'_>) {
         let Some(test) = self.test().and_then(|test| self.facts.tests.get_mut(test)) else { return };
+        if test.place.line == line.at.number {
+            return;
+        }
+        test.inner = test.inner.or(line.at.shared);
         let changed = line.at.shared.is_none();
-        if !(changed || test.many) || test.place.line == line.at.number {
+        if !changed && test.pool.len() >= MAX_ABOUT {
             return;
         }
         let words = words::of(line.bare);
-        if test.many && test.pool.len() < MAX_ABOUT {
+        if test.pool.len() < MAX_ABOUT {
             test.pool.extend(&words.about);
         }
         if changed && words.count > 1 && test.body.len() < MAX_BODY {
@@ -407,7 +453,11 @@ impl Side {
 
     /// What the line does.
     fn content(&mut self, rules: &Rules, line: &Line<'_>) {
-        let condition = self.condition.take();
+        let (condition, guard) = (self.condition.take(), self.guard.take());
+        // What raises again, or fails, hides nothing.
+        if let Some(handler) = self.handler.take().filter(|_| !rules.fails.is_match(line.code)) {
+            self.push(handler);
+        }
         if !self.in_tests() {
             // An attribute may belong to a test that is still to come.
             if line.is_attribute() && rules.skip.is_match(line.code) {
@@ -429,25 +479,52 @@ impl Side {
             self.single(What::Expected, line);
         } else if rules.caught.is_match(line.code) {
             self.single(What::Caught, line);
+            if let Some(found) = rules.assertion.find(line.code) {
+                self.open(Form::Assertion, found.start(), line);
+            }
         } else if rules.row.is_match(line.code) {
             self.single(What::Row, line);
+        } else if rules.uncollected.is_match(line.code) && self.in_plain_group() {
+            self.single(What::Uncollected, line);
+        } else if rules.handler.is_match(line.code) {
+            self.note_handler(line);
         } else if let Some(found) = rules.assertion.find(line.code).filter(|_| !rules.declaration.is_match(line.code)) {
             self.condition = condition;
             self.left_before();
+            if guard.is_some_and(|(about, _)| !about.is_empty() && about == words::of(line.bare).about) {
+                self.single(What::Caught, line);
+            }
             self.open(Form::Assertion, found.start(), line);
         } else if rules.condition.is_match(line.code) {
             self.condition = Some((line.code.to_owned(), line.bare.to_owned(), line.at, line.raw.to_owned()));
         } else if rules.leave.is_match(line.code) {
-            self.note_leave(line);
+            self.note_leave(line, guard.is_some_and(|(_, asks_where)| asks_where));
+        } else if rules.guard.is_match(line.code) && line.at.shared.is_none() {
+            self.guard = Some((words::of(line.bare).about, WHERE.is_match(line.code)));
         }
         if let Some(found) = rules.table.find(line.code) {
             self.open(Form::Table, found.end() - 1, line);
         }
     }
 
-    fn note_leave(&mut self, line: &Line<'_>) {
-        let whole =
-            self.regions.last().is_some_and(|region| region.test.is_some() && region.body == Some(line.indent()));
+    /// An assertion that changed with it may be what it swallows.
+    fn note_handler(&mut self, line: &Line<'_>) {
+        let swallows = |item: &Item| item.place.block == line.at.block && matches!(item.what, What::Assertion(_));
+        if line.at.shared.is_none() && self.facts.items.iter().rev().take(16).any(swallows) {
+            let words = words::of(line.bare);
+            self.handler = Some(Item { what: What::Caught, words, test: self.test(), place: line.place() });
+        }
+    }
+
+    /// In a class that pytest looks into only while it makes nothing of its own.
+    fn in_plain_group(&self) -> bool {
+        let group = self.regions.last().and_then(|region| self.facts.groups.get(region.group?));
+        group.is_some_and(|group| !group.name.contains("TestCase"))
+    }
+
+    fn note_leave(&mut self, line: &Line<'_>, where_it_runs: bool) {
+        let whole = where_it_runs
+            || self.regions.last().is_some_and(|region| region.test.is_some() && region.body == Some(line.indent()));
         if let Some(test) = self.test().filter(|_| whole).and_then(|test| self.facts.tests.get_mut(test)) {
             test.left = Some(line.place()).filter(|place| place.changed);
         }

@@ -43,6 +43,8 @@ pub(super) struct Open {
     hangs: bool,
     /// Nothing can follow.
     ended: bool,
+    /// How much of it is a condition, which says all there is to say.
+    condition: usize,
 }
 
 /// A line as it is shown: without its indentation and what could command a terminal, and cut.
@@ -63,6 +65,7 @@ impl Open {
             lines: 0,
             hangs: false,
             ended: false,
+            condition: 0,
         }
     }
 
@@ -73,6 +76,7 @@ impl Open {
     /// What stands before it and is part of it; its brackets do not count.
     pub(super) fn prefix(&mut self, code: &str, bare: &str, at: At, raw: &str) {
         self.take(code, bare, at, raw);
+        self.condition = self.bare.len();
     }
 
     /// Its first line; brackets count from `begin`.
@@ -105,7 +109,8 @@ impl Open {
             twin: at.shared,
             changed,
         });
-        if changed && !place.changed {
+        let says_nothing = !place.text.contains(char::is_alphanumeric);
+        if changed && (!place.changed || says_nothing) {
             let twin = place.twin;
             *place = Place { line: at.number, text: text_of(raw), block: at.block, twin, changed };
         }
@@ -147,7 +152,7 @@ impl Open {
         let what = match self.form {
             Form::Assertion => What::Assertion(strength::says(&self.code, &self.bare)),
             Form::Skip => What::Skip,
-            Form::Suppression => What::Suppression,
+            Form::Suppression => What::Suppression(false),
             // Cases that were not all seen cannot be counted.
             Form::Table => What::Table(if self.ended { cases(&self.code) } else { 0 }),
         };
@@ -155,7 +160,8 @@ impl Open {
         if self.lines == 1 && !place.changed {
             place.twin = None;
         }
-        let words = if what == What::Skip { skip_words(&self.code, &self.bare) } else { words::of(&self.bare) };
+        let says = if self.condition > 0 { self.bare.get(..self.condition).unwrap_or_default() } else { &self.bare };
+        let words = if what == What::Skip { skip_words(&self.code, &self.bare) } else { words::of(says) };
         (what, words, place, self.test)
     }
 }
@@ -166,13 +172,16 @@ static CONDITION: LazyLock<Regex> = LazyLock::new(|| {
 static QUOTED: LazyLock<Regex> = LazyLock::new(|| pattern(r#""_*"|'_*'|`_*`"#));
 static REASON: LazyLock<Regex> = LazyLock::new(|| pattern(r#"\breason\s*=\s*\w?(?:"[^"]*"|'[^']*')"#));
 
+static EMPTY: LazyLock<Regex> = LazyLock::new(|| pattern(r"\(\s*(?:'')?\s*,?\s*\)"));
+
 /// The words of a skip without its reason; of a condition the texts count too.
 pub(super) fn skip_words(code: &str, bare: &str) -> Words {
     if CONDITION.is_match(code) {
-        words::of(&REASON.replace_all(bare, ""))
-    } else {
-        words::of(&QUOTED.replace_all(code, "''"))
+        return words::of(&REASON.replace_all(bare, ""));
     }
+    let told = REASON.replace_all(code, "");
+    let plain = QUOTED.replace_all(&told, "''");
+    words::of(&EMPTY.replace_all(&plain, ""))
 }
 
 /// Entries of the longest list in the brackets of a statement.

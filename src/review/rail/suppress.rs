@@ -25,7 +25,7 @@ static IN_COMMENTS: LazyLock<Regex> =
 
 static RUST: LazyLock<Regex> = LazyLock::new(|| {
     pattern(
-        r"#!?\[\s*(?:allow|expect)\s*\(|#!?\[\s*cfg_attr\s*\(.*\b(?:allow|expect)\s*\(|#\[\s*(?:no_coverage|coverage\s*\(\s*off)|\btarpaulin(?:_include|::skip)\b",
+        r"#!?\[\s*(?:allow|expect)\s*\(|#!?\[\s*cfg_attr\s*\(.*\b(?:allow|expect)\s*\(|#\[\s*no_coverage|\bcoverage\s*\(\s*off\b|\btarpaulin(?:_include|::skip)\b",
     )
 });
 static JVM: LazyLock<Regex> = LazyLock::new(|| {
@@ -45,20 +45,45 @@ static C: LazyLock<Regex> = LazyLock::new(|| {
 });
 static PYTHON: LazyLock<Regex> = LazyLock::new(|| pattern(r"^\s*@(?:typing\.)?no_type_check\b"));
 
-/// Where in a comment a tool is silenced: byte where the words begin.
-pub(super) fn in_comment(comment: &str) -> Option<usize> {
-    IN_COMMENTS.find(comment).map(|found| found.start())
+static BUILD: LazyLock<Regex> = LazyLock::new(|| pattern(r"^\s*//\s*(?:go:build|\+build)\b"));
+static NAMES_NONE: LazyLock<Regex> = LazyLock::new(|| pattern(r"^(?:-next-line|-line)?\s*(?:\*/|#|//|--|$)"));
+/// A tool that judges, and that its failure is passed over.
+static PASSED_OVER: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(
+        r"\b(?:pytest|unittest|tox|nox|jest|vitest|mocha|playwright|cypress|rspec|minitest|ctest|phpunit|go\s+(?:test|vet)|cargo\s+(?:test|nextest|clippy|audit|deny)|mvn|gradlew?|dotnet\s+test|(?:npm|yarn|pnpm)\s+(?:run\s+)?(?:test|lint)|make\s+(?:test|lint|check)|ruff|flake8|pylint|mypy|pyright|bandit|eslint|tsc|golangci-lint|staticcheck|gosec|semgrep|gitleaks|hadolint|shellcheck|yamllint|trivy|rubocop|clang-tidy)\b[^#]*\|\|\s*(?:true|:|exit\s+0|echo)\b",
+    )
+});
+
+/// A comment that silences a tool.
+pub(super) struct Found {
+    /// Byte where its words begin.
+    pub(super) begin: usize,
+    /// It names no rule.
+    pub(super) wholly: bool,
 }
 
-/// Where in code a tool is silenced.
-pub(super) fn in_code(family: Family, code: &str) -> Option<usize> {
+/// Where in a comment a tool is silenced.
+pub(super) fn in_comment(comment: &str) -> Option<Found> {
+    let found = IN_COMMENTS.find(comment)?;
+    let rest = comment.get(found.end()..).unwrap_or_default();
+    Some(Found { begin: found.start(), wholly: NAMES_NONE.is_match(rest) })
+}
+
+/// Whether a comment says when a file of Go is built.
+pub(super) fn constrains_build(comment: &str) -> bool {
+    BUILD.is_match(comment)
+}
+
+/// Whether a tool is silenced in code.
+pub(super) fn in_code(family: Family, code: &str) -> bool {
     let pattern: &Regex = match family {
         Family::Rust => &RUST,
         Family::Jvm => &JVM,
         Family::CSharp => &CSHARP,
         Family::C => &C,
         Family::Python => &PYTHON,
-        Family::JavaScript | Family::Go | Family::Ruby | Family::Script | Family::Other | Family::Prose => return None,
+        Family::Script | Family::Other => &PASSED_OVER,
+        Family::JavaScript | Family::Go | Family::Ruby | Family::Prose => return false,
     };
-    pattern.find(code).map(|found| found.start())
+    pattern.is_match(code)
 }

@@ -3,3 +3,4 @@
 
 pub(crate) mod corpus;
 mod limits;
+mod real;

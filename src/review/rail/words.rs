@@ -66,6 +66,8 @@ pub(super) struct Words {
     pub(super) shape: u64,
     /// Names, numbers and texts that it speaks of, each once and in order.
     pub(super) about: Vec<u64>,
+    /// It speaks of more than variables.
+    pub(super) anchored: bool,
     /// How many words and signs it has.
     pub(super) count: usize,
 }
@@ -96,7 +98,8 @@ pub(super) fn of(line: &str) -> Words {
     let mut about: Vec<u64> = all.iter().filter(speaks).map(|token| hash(token.text)).take(MAX_ABOUT).collect();
     about.sort_unstable();
     about.dedup();
-    Words { same: same.finish(), shape: shape.finish(), about, count: all.len() }
+    let anchored = (0..all.len()).any(|at| speaks(&&all[at]) && !is_variable(&all, at));
+    Words { same: same.finish(), shape: shape.finish(), about, anchored, count: all.len() }
 }
 
 fn hash_into(hasher: &mut DefaultHasher, token: Token<'_>) {
@@ -172,7 +175,7 @@ fn is_vocabulary(word: &str) -> bool {
     let lower = word.to_ascii_lowercase();
     let begins =
         ["assert", "expect", "require", "check", "verify", "refute"].iter().any(|begin| lower.starts_with(begin));
-    begins || WORDS.contains(&word)
+    begins || word == "_" || WORDS.contains(&word)
 }
 
 /// Whether all of `part` is in `whole`; both are in order.
