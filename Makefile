@@ -55,7 +55,7 @@ chart: ## Lint the chart and render it
 deny: ## Licenses, sources and bans of all dependencies (needs cargo-deny)
 	cargo deny --offline check bans licenses sources
 
-demo: ## A cluster, the chart, the Alicia phases: ten minutes, no key; the network is needed the first time
+demo: ## A cluster, the chart, the Alicia phases: no key; the network is needed the first time
 	e2e/demo
 
 clean: ## Remove what was built here; the cluster and its cache stay

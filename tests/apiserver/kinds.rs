@@ -62,6 +62,7 @@ async fn try_all(rows: Vec<(&str, &str, String, &str)>) {
 
 #[tokio::test]
 #[ignore = "starts an API server: make test"]
+#[expect(clippy::too_many_lines, reason = "one table")]
 async fn a_bad_repository_is_refused_in_words() {
     let check = |change: &str| format!("checks: [{{{}}}]", with("name: test, image: python, script: x", change));
     let report = |change: &str| check(&format!("reports: [{{{}}}]", with("path: r.xml, format: JUnit", change)));

@@ -224,15 +224,11 @@ fn comparison<'a>(code: &str, bare: &'a str, begin: usize) -> Option<(&'a str, &
     for at in begin..bytes.len() {
         match bytes[at] {
             b'(' | b'[' | b'{' => depth += 1,
-            b')' | b']' | b'}' if depth == 0 => {
+            b')' | b']' | b'}' | b',' | b';' if depth == 0 => {
                 end = at;
                 break;
             }
             b')' | b']' | b'}' => depth -= 1,
-            b',' | b';' if depth == 0 => {
-                end = at;
-                break;
-            }
             b'=' if depth == 0
                 && sign.is_none()
                 && bytes.get(at + 1) == Some(&b'=')

@@ -215,6 +215,7 @@ fn reviewer(name: &str, more: Value) -> Value {
     reviewer
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "it is given a literal")]
 fn reviewed(agents: Value) -> RepositorySpec {
     repository(json!({ "agents": agents }))
 }

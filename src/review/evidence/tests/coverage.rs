@@ -22,7 +22,7 @@ fn class(name: &str, lines: &[(u32, &str)]) -> String {
 }
 
 fn document(sources: &[&str], classes: &str) -> String {
-    let sources = sources.iter().map(|source| format!("<source>{source}</source>")).collect::<String>();
+    let sources = sources.iter().map(|source| format!("<source>{source}</source>")).collect::<Vec<_>>().concat();
     format!(
         "<?xml version='1.0'?><coverage><sources>{sources}</sources><packages><package><classes>{classes}</classes></package></packages></coverage>"
     )

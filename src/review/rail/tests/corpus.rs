@@ -29,7 +29,7 @@ impl Change {
     /// Its content on one side: the lines that do not begin with `without`.
     pub(crate) fn content(&self, without: char) -> String {
         let kept = self.lines.iter().filter(|line| !line.starts_with(without));
-        kept.map(|line| format!("{}\n", line.get(1..).unwrap_or_default())).collect()
+        kept.flat_map(|line| [line.get(1..).unwrap_or_default(), "\n"]).collect()
     }
 
     fn diff(&self) -> String {
@@ -55,7 +55,7 @@ impl Change {
             return format!("{git}{renamed}");
         }
         let begin = |count: usize| usize::from(count > 0);
-        let lines: String = self.lines.iter().map(|line| format!("{line}\n")).collect();
+        let lines: String = self.lines.iter().flat_map(|line| [*line, "\n"]).collect();
         format!(
             "{git}{made}{gone}{renamed}--- {old}\n+++ {new}\n@@ -{},{before} +{},{after} @@\n{lines}",
             begin(before),

@@ -11,7 +11,7 @@ use crate::{
 };
 
 fn new_file(path: &str, lines: &[String]) -> String {
-    let body: String = lines.iter().map(|line| format!("+{line}\n")).collect();
+    let body: String = lines.iter().flat_map(|line| ["+", line, "\n"]).collect();
     format!(
         "diff --git a/{path} b/{path}\nnew file mode 100644\n--- /dev/null\n+++ b/{path}\n@@ -0,0 +1,{} @@\n{body}",
         lines.len()
