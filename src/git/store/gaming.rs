@@ -32,8 +32,12 @@ impl Execute for GamingSigns {
             .args(["--no-ext-diff", "--no-textconv", "--src-prefix=a/", "--dst-prefix=b/", "--ignore-submodules=none"])
             .args([from.as_str(), to.as_str()]);
         git.stream(&mut |piece| rail.push(piece)).await?;
-        let accepted: HashSet<&str> = self.accepted.iter().map(String::as_str).collect();
-        let Signs { signs, total, truncated } = rail.finish(&protected, &accepted);
+        let accepted = self.accepted;
+        // To compare what was found may take long, and others wait meanwhile.
+        let compare = move || rail.finish(&protected, &accepted.iter().map(String::as_str).collect::<HashSet<&str>>());
+        let signs = tokio::task::spawn_blocking(compare).await;
+        let Signs { signs, total, truncated } =
+            signs.map_err(|error| StoreError::unexpected("diff-tree", &error.to_string()))?;
         Ok(GamingSignsAnswer { signs, total, truncated })
     }
 }

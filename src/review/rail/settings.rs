@@ -21,6 +21,9 @@ pub(super) struct Settings {
     lines: Regex,
 }
 
+/// Options of pytest that leave tests out.
+const PYTEST: &str = r"--deselect\b|--ignore(?:-glob)?(?:[=\s]|$)|--no-cov\b|\baddopts\b.*[\s\x22'=]-[km][\s\x22',=]";
+
 static ALL: LazyLock<Vec<Settings>> = LazyLock::new(|| {
     let keys = || {
         pattern(concat!(
@@ -44,18 +47,14 @@ static ALL: LazyLock<Vec<Settings>> = LazyLock::new(|| {
             sections: Some(pattern(
                 r"^tool\.(?:ruff|flake8|pylint|bandit|mypy|pyright|basedpyright|coverage|pytest|pycodestyle|pydocstyle|vulture|pyre|pylama|semgrep|interrogate)\b",
             )),
-            lines: pattern(
-                r"--deselect\b|--ignore(?:-glob)?(?:[=\s]|$)|--no-cov\b|\baddopts\b.*[\s\x22'=]-[km][\s\x22',=]",
-            ),
+            lines: pattern(PYTEST),
             ..plain(r"^pyproject\.toml$")
         },
         Settings {
             sections: Some(pattern(
                 r"^(?:flake8|pycodestyle|pydocstyle|pylint|mypy|coverage|tool:pytest|pytest|bandit|pylama|isort)\b",
             )),
-            lines: pattern(
-                r"--deselect\b|--ignore(?:-glob)?(?:[=\s]|$)|--no-cov\b|\baddopts\b.*[\s\x22'=]-[km][\s\x22',=]",
-            ),
+            lines: pattern(PYTEST),
             ..plain(r"^(?:setup\.cfg|tox\.ini)$")
         },
         Settings {
@@ -70,16 +69,15 @@ static ALL: LazyLock<Vec<Settings>> = LazyLock::new(|| {
             lines: pattern(r#"--?passWithNoTests|--pass-with-no-tests|\|\|\s*(?:true|exit 0)\b|:\s*"off""#),
             ..plain(r"^package\.json$")
         },
+        Settings { keys: pattern(r"^default-filter$"), ..plain(r"^nextest\.toml$") },
+        // What is allowed there is a list of licenses.
+        Settings { keys: pattern(r"^(?:ignore|skip|skip-tree)$"), ..plain(r"^(?:deny|audit)\.toml$") },
+        // `-checks` leaves checks out.
+        Settings { lines: pattern(r"^\s*-[\w.*,-]+"), ..plain(r"^\.clang-tidy$") },
         Settings {
-            lines: pattern(
-                r#":\s*\[?\s*(?:"off"|'off'|off\b|0\b)|--deselect\b|--ignore(?:-glob)?(?:[=\s]|$)|--no-cov\b|passWithNoTests\s*:\s*true|^\s*-[\w.*,-]+"#,
-            ),
-            ..plain(r"^\.clang-tidy$")
-        },
-        Settings {
-            lines: pattern(
-                r#":\s*\[?\s*(?:"off"|'off'|off\b|0\b)|--deselect\b|--ignore(?:-glob)?(?:[=\s]|$)|--no-cov\b|passWithNoTests\s*:\s*true|Enabled\s*:\s*false\b"#,
-            ),
+            lines: pattern(&format!(
+                r#"{PYTEST}|:\s*\[?\s*(?:"off"|'off'|off\b|0\b)|passWithNoTests\s*:\s*true|Enabled\s*:\s*false\b"#
+            )),
             ..plain(concat!(
                 r"^(?:\.?ruff\.toml|\.flake8|\.bandit|bandit\.ya?ml|\.?pylintrc(?:\.toml)?|\.?mypy\.ini|\.coveragerc|\.?pytest\.ini|\.pydocstyle|\.eslintrc(?:\.\w+)?|eslint\.config\.\w+|",
                 r"biome\.jsonc?|\.golangci\.\w+|\.?clippy\.toml|\.hadolint\.ya?ml|\.gitleaks\.toml|gitleaks\.toml|\.rubocop\.yml|\.nycrc(?:\.\w+)?|\.c8rc(?:\.\w+)?|",
@@ -285,6 +283,9 @@ mod tests {
     #[case(".eslintrc.json", "{\n  \"rules\": {\n    \"no-eval\": \"off\",\n    \"semi\": \"error\"\n  }\n}", &["no-eval=off"])]
     #[case("Cargo.toml", "[lints.clippy]\nunwrap_used = \"allow\"\npanic = \"deny\"", &["unwrap_used=allow"])]
     #[case("Cargo.toml", "[package]\nexclude = [\"x\"]", &[])]
+    #[case("deny.toml", "[licenses]\nallow = [\"MIT\"]\n[advisories]\nignore = [\"RUSTSEC-2020-0001\"]", &["RUSTSEC-2020-0001"])]
+    #[case(".config/nextest.toml", "[profile.default]\ndefault-filter = 'not test(refund)'", &["not", "test", "refund"])]
+    #[case("pytest.ini", "[pytest]\naddopts = -k 'not slow'", &["-k", "not", "slow"])]
     #[case(".eslintignore", "# all\nsrc/legacy\n", &["src/legacy"])]
     #[case("package.json", "{\n  \"scripts\": {\n    \"test\": \"jest || true\"\n  }\n}", &["jest", "test=true", "||"])]
     fn settings_say_what_they_look_away_from(#[case] path: &str, #[case] text: &str, #[case] want: &[&str]) {
