@@ -34,8 +34,17 @@ async fn token(client: &Client, user: User, account: &str, audience: &str, pod: 
         "{{apiVersion: authentication.k8s.io/v1, kind: TokenRequest, spec: {{audiences: [{audience}]{bound}}}}}"
     );
     let path = format!("/api/v1/namespaces/{PROJECT}/serviceaccounts/{account}/token");
-    let answer = made(client, user, "POST", &path, &body).await;
-    answer["status"]["token"].as_str().expect("a token").to_owned()
+    // Admission looks for the pod in a cache, which may not have it yet.
+    for _ in 0..100 {
+        match ask(client, user, "POST", &path, &body).await {
+            Answer::Yes(answer) => return answer["status"]["token"].as_str().expect("a token").to_owned(),
+            Answer::No(refusal) => {
+                assert_eq!(refusal.code, 404, "{path}: {refusal:?}");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+    unreachable!("{path}: the pod is not found");
 }
 
 /// The service with the rights of its service account, on a port of its own.
