@@ -1,8 +1,7 @@
 //! LCOV tracefiles: a record per file, from `SF:` to `end_of_record`, with a `DA:` per line.
 //!
-//! A parser of our own: the one of the crate `lcov` holds a line of any length, knows a closed set of
-//! record kinds (newer tools write more), refuses counts that gcov writes, and takes a file that was
-//! cut between two lines for a whole one. What is read here is four kinds of lines.
+//! A parser of our own: what is read here is four kinds of lines, each bounded, and a file that is cut
+//! is no evidence.
 
 use std::io::{BufRead, Read as _};
 
