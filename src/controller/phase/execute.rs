@@ -101,7 +101,7 @@ async fn ensure_check(o: &Observed, name: &str, context: &Context) -> Result<Ans
     let (Some(review), Some(gate)) = (&o.status.review, &o.gate) else { return Ok(Answer::Done) };
     match gate.checks.iter().find(|check| check.name == name) {
         Some(check) => {
-            let known = o.base.evidence(check, &o.phase, context);
+            let known = o.base.evidence(check);
             create(context, &o.phase, &build::check_task(o, review, check, known)).await
         }
         None => Ok(Answer::Done),

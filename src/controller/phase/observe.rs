@@ -100,7 +100,7 @@ pub(super) fn observe(phase: Arc<Phase>, context: &Context, decisions_trusted: b
     let answers = answers(&phase, &status, context);
     let gate_hash = gate.as_ref().map(|gate| gate.hash.clone()).unwrap_or_default();
     let person_criteria = person_criteria(&phase, &status, &waivers, context);
-    let base = evidence::Base::of(&phase, &status, now);
+    let base = evidence::Base::of(&phase, &status, gate.as_ref(), context, now);
     let approval_required = phase.spec.approval.as_ref().is_some_and(|approval| approval.required);
     let limit = limits.max_attempts.saturating_add(status.granted_attempts);
     let snapshot = Snapshot {
@@ -114,7 +114,7 @@ pub(super) fn observe(phase: Arc<Phase>, context: &Context, decisions_trusted: b
         claim_refused,
         orders: if decisions_trusted { orders(&mine, &status) } else { Vec::new() },
         tasks: status.tasks.iter().map(|task| task_fact(task, &phase, &status, context)).collect(),
-        base_checks: gate.iter().flat_map(|gate| base.checks(gate, &phase, context)).collect(),
+        base_checks: base.checks(),
         parallelism: repository.as_ref().map_or(1, |repository| unsigned(repository.spec.parallelism)) as usize,
         max_dispatches: unsigned(limits.max_runs),
         has_turn: has_turn(&phase, &namespace, context),
@@ -369,11 +369,14 @@ fn review_fact(
     };
     let checks = gate.iter().flat_map(|gate| &gate.checks);
     let reviewers = gate.iter().flat_map(|gate| &gate.reviewers);
-    let checks_failed = checks.clone().any(|check| {
-        let ended = found(&check.name).filter(|task| evidence::work(task) == CheckWork::Ended);
-        ended.is_some_and(|task| score::rules_out_pass(&super::build::evidence(check, Some(&task))))
-    });
-    let checks = checks.map(|check| fact(&check.name, base.is_waited_for(check, phase, context))).collect();
+    let judgement = judgement(phase, status, &review.result, &review.commit, context);
+    // Once there is a judgement nobody asks any more, and the evidence is large.
+    let checks_failed = judgement == Judgement::Missing
+        && checks.clone().any(|check| {
+            let ended = found(&check.name).filter(|task| evidence::work(task) == CheckWork::Ended);
+            ended.is_some_and(|task| score::rules_out_pass(&super::build::evidence(check, Some(&task))))
+        });
+    let checks = checks.map(|check| fact(&check.name, base.is_waited_for(check))).collect();
     let reviewers = reviewers.map(|reviewer| fact(&reviewer.name, false)).collect();
     let failed_before = status.history.iter().any(|judged| {
         judged.result != review.result
@@ -388,7 +391,7 @@ fn review_fact(
         checks,
         checks_failed,
         reviewers,
-        judgement: judgement(phase, status, &review.result, &review.commit, context),
+        judgement,
     })
 }
 
