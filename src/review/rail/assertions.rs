@@ -5,8 +5,8 @@ use std::collections::{HashMap, HashSet};
 use super::{
     File,
     compare::added,
+    facts::{Item, What},
     pairs::{Id, Pairs},
-    side::{Item, What},
     sign::Sign,
     strength::{Says, Strength},
     words::{common, within},

@@ -4,9 +4,9 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::{
     File, assertions,
+    facts::{Facts, Item, Place, Test, What},
     pairs::{self, Pairs},
     rules::Family,
-    side::{Facts, Item, Place, Test, What},
     sign::Sign,
     words::within,
 };

@@ -10,6 +10,7 @@
 mod assertions;
 mod compare;
 mod diff;
+mod facts;
 mod lexer;
 mod pairs;
 mod path;
@@ -29,8 +30,9 @@ use std::collections::HashSet;
 
 use crate::api::evidence::GamingSignType;
 use diff::{Event, Head, Mark, Reader};
+use facts::{At, Facts, Place};
 use path::Kind;
-use side::{At, Facts, Place, Side};
+use side::Side;
 use sign::Sign;
 
 pub use sign::{MAX_SIGNS, Signs};

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::{
     File,
-    side::{Facts, Item, Test, What},
+    facts::{Facts, Item, Test, What},
     words::{common, within},
 };
 

@@ -5,8 +5,8 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 use super::{
+    facts::{At, Place, What},
     rules::pattern,
-    side::{At, Place, What},
     strength,
     words::{self, Words},
 };
