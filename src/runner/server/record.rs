@@ -2,12 +2,8 @@
 //! compare-and-swap, so that two calls never undo each other.
 
 use axum::Json;
-use kube::{
-    Api, ResourceExt,
-    api::{Patch, PatchParams},
-};
+use kube::ResourceExt;
 use serde::Serialize;
-use serde_json::json;
 
 use super::{
     super::protocol::Accepted,
@@ -15,9 +11,9 @@ use super::{
     caller::{Caller, Live, TIMEOUT},
     refusal::{Refused, bad, unavailable},
 };
-use crate::api::{
-    AgentTask,
-    agent_task::{Delivery, Plan, Progress, ReviewSubmission, RunStamp, Submission, Usage},
+use crate::{
+    api::agent_task::{Delivery, Plan, Progress, ReviewSubmission, RunStamp, Submission, Usage},
+    controller::status::apply,
 };
 
 /// Field manager of what pods report.
@@ -91,21 +87,13 @@ pub(super) async fn record(
 
 /// Whether it was written; not if the task has moved.
 async fn write(api: &RunnerApi, live: &Live, own: &Own) -> Result<bool, Refused> {
-    let (name, namespace) = (live.task.name_any(), live.task.namespace().unwrap_or_default());
-    let body = json!({
-        "apiVersion": "phasegate.dev/v1alpha1",
-        "kind": "AgentTask",
-        "metadata": { "name": name, "uid": live.task.uid(), "resourceVersion": live.task.resource_version() },
-        "status": own,
-    });
-    let objects: Api<AgentTask> = Api::namespaced(api.client.clone(), &namespace);
-    let (parameters, patch) = (PatchParams::apply(RUNNER_MANAGER).force(), Patch::Apply(body));
-    match tokio::time::timeout(TIMEOUT, objects.patch_status(&name, &parameters, &patch)).await {
+    match tokio::time::timeout(TIMEOUT, apply(&api.client, &live.task, RUNNER_MANAGER, own)).await {
         Ok(Ok(_)) => Ok(true),
         Ok(Err(kube::Error::Api(refusal))) if refusal.code == 409 => Ok(false),
         Ok(Err(kube::Error::Api(refusal))) if refusal.code == 422 => Err(bad(refusal.message.clone())),
         Ok(Err(error)) => {
-            tracing::warn!(%error, namespace, task = name, "failed to record what a pod said");
+            let (namespace, task) = (live.task.namespace(), live.task.name_any());
+            tracing::warn!(%error, namespace, task, "failed to record what a pod said");
             Err(unavailable(format!("failed to write the task: {error}")))
         }
         Err(_) => Err(unavailable("failed to write the task: the API server took too long")),
