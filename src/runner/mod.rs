@@ -24,7 +24,11 @@ pub mod sync;
 #[cfg(test)]
 mod world;
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    io,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use clap::{Args, Subcommand};
 
@@ -98,6 +102,26 @@ impl Default for Places {
             home: path("/phasegate/home"),
             token: path("/var/run/secrets/phasegate/token"),
         }
+    }
+}
+
+impl Places {
+    /// The same below a folder, where there is no pod. The folders are made, the identity is not.
+    fn below(folder: &Path) -> io::Result<Self> {
+        let at = |name: &str| folder.join(name);
+        let places = Self {
+            workspace: at("workspace"),
+            tools: at("tools"),
+            brief: at("brief"),
+            out: at("out"),
+            git: at("git"),
+            home: at("home"),
+            token: at("token"),
+        };
+        for folder in [&places.workspace, &places.tools, &places.brief, &places.out, &places.git, &places.home] {
+            std::fs::create_dir(folder)?;
+        }
+        Ok(places)
     }
 }
 

@@ -169,19 +169,7 @@ impl World {
                 .with_state(Arc::clone(&operator)),
         )
         .await;
-        let at = |name: &str| dir.path().join(name);
-        let places = Places {
-            workspace: at("workspace"),
-            tools: at("tools"),
-            brief: at("brief"),
-            out: at("out"),
-            git: at("git"),
-            home: at("home"),
-            token: at("token"),
-        };
-        for folder in [&places.workspace, &places.tools, &places.brief, &places.out, &places.git, &places.home] {
-            std::fs::create_dir(folder).unwrap();
-        }
+        let places = Places::below(dir.path()).unwrap();
         std::fs::write(&places.token, "pod-token\n").unwrap();
         let args = PodArgs {
             namespace: "team".to_owned(),

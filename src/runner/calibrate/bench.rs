@@ -176,19 +176,7 @@ fn outcome(review: Option<ReviewReport>, ended: Ended) -> Outcome {
 
 /// The volumes of a pod.
 fn places(folder: &Path) -> io::Result<Places> {
-    let at = |name: &str| folder.join(name);
-    let places = Places {
-        workspace: at("workspace"),
-        tools: at("tools"),
-        brief: at("brief"),
-        out: at("out"),
-        git: at("git"),
-        home: at("home"),
-        token: at("token"),
-    };
-    for folder in [&places.workspace, &places.tools, &places.brief, &places.out, &places.git, &places.home] {
-        std::fs::create_dir(folder)?;
-    }
+    let places = Places::below(folder)?;
     // Nobody asks for it: there is no operator and no git service to convince.
     std::fs::write(&places.token, "calibration")?;
     Ok(places)
