@@ -63,6 +63,24 @@ pub struct Stores {
     pub pod_templates: Store<PodTemplate>,
 }
 
+#[cfg(test)]
+impl Stores {
+    /// Caches that nothing feeds.
+    pub(super) fn empty() -> Self {
+        use kube::runtime::reflector::store;
+        Self {
+            repositories: store().0,
+            phases: store().0,
+            tasks: store().0,
+            reviews: store().0,
+            decisions: store().0,
+            jobs: store().0,
+            pods: store().0,
+            pod_templates: store().0,
+        }
+    }
+}
+
 impl Stores {
     /// Waits until every cache holds its first list.
     pub async fn filled(&self) {

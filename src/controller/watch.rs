@@ -294,16 +294,7 @@ mod tests {
     }
 
     fn count(metrics: &Metrics) -> usize {
-        let nothing = Stores {
-            repositories: store().0,
-            phases: store().0,
-            tasks: store().0,
-            reviews: store().0,
-            decisions: store().0,
-            jobs: store().0,
-            pods: store().0,
-            pod_templates: store().0,
-        };
+        let nothing = Stores::empty();
         let text = String::from_utf8(metrics.render(&nothing).unwrap()).unwrap();
         let line =
             text.lines().find_map(|line| line.strip_prefix("phasegate_unreadable_objects_total{kind=\"Phase\"} "));

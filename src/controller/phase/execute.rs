@@ -278,10 +278,7 @@ mod tests {
     use kube::{
         Client,
         client::Body,
-        runtime::{
-            events::{Recorder, Reporter},
-            reflector::store,
-        },
+        runtime::events::{Recorder, Reporter},
     };
     use serde_json::{Value, json};
 
@@ -321,16 +318,7 @@ mod tests {
         let Defaults { config } = clap::Parser::parse_from(["operator"]);
         Context {
             client: client.clone(),
-            stores: Stores {
-                repositories: store().0,
-                phases: store().0,
-                tasks: store().0,
-                reviews: store().0,
-                decisions: store().0,
-                jobs: store().0,
-                pods: store().0,
-                pod_templates: store().0,
-            },
+            stores: Stores::empty(),
             config,
             recorder: Recorder::new(client, Reporter { controller: "phasegate".into(), instance: None }),
             own_writes: OwnWrites::default(),
