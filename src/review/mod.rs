@@ -8,6 +8,7 @@
 
 pub mod evidence;
 pub mod findings;
+mod quoting;
 pub mod rail;
 pub mod rubric;
 pub mod score;

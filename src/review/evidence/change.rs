@@ -6,6 +6,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::review::quoting::escaped;
+
 /// Most of one line that is looked at, in bytes.
 const MAX_LINE: usize = 32 * 1024;
 /// Most files and most runs of changed lines.
@@ -219,23 +221,7 @@ fn unquoted(name: &[u8]) -> Option<String> {
             bytes.push(byte);
             continue;
         }
-        let escaped = rest.next()?;
-        bytes.push(match escaped {
-            b'a' => 7,
-            b'b' => 8,
-            b't' => b'\t',
-            b'n' => b'\n',
-            b'v' => 11,
-            b'f' => 12,
-            b'r' => b'\r',
-            b'"' | b'\\' => escaped,
-            b'0'..=b'3' => {
-                let digit = |byte: u8| char::from(byte).to_digit(8).and_then(|digit| u8::try_from(digit).ok());
-                let (high, middle, low) = (digit(escaped)?, digit(rest.next()?)?, digit(rest.next()?)?);
-                high * 64 + middle * 8 + low
-            }
-            _ => return None,
-        });
+        bytes.push(escaped(&mut rest)?);
     }
     String::from_utf8(bytes).ok()
 }

@@ -5,6 +5,7 @@ use std::{path::Path, sync::LazyLock};
 use regex::Regex;
 
 use super::{
+    super::quoting::escaped,
     rules::{Family, pattern},
     settings::{self, Settings},
 };
@@ -25,23 +26,6 @@ pub(super) fn unquoted(text: &[u8]) -> String {
         }
     }
     String::from_utf8_lossy(&bytes).into_owned()
-}
-
-fn escaped(rest: &mut impl Iterator<Item = u8>) -> Option<u8> {
-    Some(match rest.next()? {
-        b'a' => 7,
-        b'b' => 8,
-        b't' => b'\t',
-        b'n' => b'\n',
-        b'v' => 11,
-        b'f' => 12,
-        b'r' => b'\r',
-        digit @ b'0'..=b'3' => {
-            let mut octal = || rest.next().map_or(0, |digit| digit.wrapping_sub(b'0') & 7);
-            ((digit - b'0') << 6) | (octal() << 3) | octal()
-        }
-        other => other,
-    })
 }
 
 /// The path of a `---` or `+++` line, without `a/` or `b/`; none for `/dev/null`.
