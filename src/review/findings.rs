@@ -21,7 +21,7 @@ pub fn finding_id(rule: &str, path: &str, line_text: &str, occurrence: u32) -> S
 }
 
 /// White space made even: indentation and alignment are not part of what a line says.
-pub(super) fn even(text: &str) -> String {
+pub(crate) fn even(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 

@@ -1,5 +1,7 @@
 //! PURE. Where a quote is in a file: a finding counts only if what it quotes is there.
 
+use crate::review::findings::even;
+
 /// How far from the named line a quote is looked for.
 const NEAR: usize = 3;
 /// Fewest characters of a quote that is not a whole line.
@@ -110,10 +112,6 @@ fn some(lines: &[usize]) -> String {
     let named: Vec<String> = lines.iter().take(NAMED).map(usize::to_string).collect();
     let more = if lines.len() > NAMED { " and others" } else { "" };
     format!("{}{more}", named.join(", "))
-}
-
-fn even(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]
