@@ -2,6 +2,7 @@
 //! it (a patch for a developer, a review for a reviewer), and talks MCP to the companion like any
 //! agent. For demos and tests.
 
+mod answers;
 mod review;
 
 use std::{
@@ -25,8 +26,8 @@ use crate::api::agent_task::Role;
 /// Settings of `phasegate replay`.
 #[derive(Args, Clone, Debug)]
 pub struct ReplayArgs {
-    /// Folder of patches named `{phase}.{task}.{attempt}.patch`, and of reviews named
-    /// `{phase}.{reviewer}.{attempt}.review.yaml` (or `.json`).
+    /// Folder of patches named `{phase}.{task}.{attempt}.patch`, of what is said of findings, `….answers.yaml`, and of
+    /// reviews named `{phase}.{reviewer}.{attempt}.review.yaml` (or `.json`).
     #[arg(long)]
     pub patches: PathBuf,
     /// The task, as `prepare` wrote it.
@@ -71,8 +72,8 @@ pub enum ReplayError {
         /// What is there.
         there: String,
     },
-    /// The review cannot be read.
-    #[error("failed to read the review script {path}: {message}")]
+    /// A review, or answers to findings, cannot be read.
+    #[error("failed to read the script {path}: {message}")]
     Script {
         /// File.
         path: PathBuf,
@@ -111,12 +112,13 @@ pub async fn run(args: ReplayArgs) -> Result<(), ReplayError> {
 
 async fn develop(args: &ReplayArgs, task: &TaskFile) -> Result<(), ReplayError> {
     let patch = find(&args.patches, task).await?;
+    let scripted = answers::read(&args.patches, task).await?;
     let agent = Agent::connect(&args.mcp_url).await?;
     agent.call("get_assignment", json!({})).await?;
     agent.call("report_plan", json!({ "steps": [format!("apply {}", name(&patch)), "submit the work"] })).await?;
     apply(&args.workspace, &patch).await?;
     agent.call("report_progress", json!({ "percent": 90, "message": format!("applied {}", name(&patch)) })).await?;
-    agent.call("submit_work", submission(task, &patch)).await?;
+    agent.call("submit_work", submission(task, &patch, &scripted)).await?;
     agent.close().await;
     Ok(())
 }
@@ -173,13 +175,9 @@ async fn apply(workspace: &Path, patch: &Path) -> Result<(), ReplayError> {
     if output.status.success() { Ok(()) } else { Err(bad(String::from_utf8_lossy(&output.stderr).trim().to_owned())) }
 }
 
-/// Every open finding is answered: the patch was written to fix them.
-fn submission(task: &TaskFile, patch: &Path) -> Value {
-    let answers: Vec<Value> = task
-        .findings
-        .iter()
-        .map(|finding| json!({ "finding": finding.id, "answer": "Fixed", "note": format!("by {}", name(patch)) }))
-        .collect();
+/// Every open finding is answered.
+fn submission(task: &TaskFile, patch: &Path, scripted: &[answers::Scripted]) -> Value {
+    let answers = answers::answers(&task.findings, scripted, &name(patch));
     json!({ "summary": format!("applied {}", name(patch)), "answers": answers })
 }
 
@@ -259,7 +257,7 @@ mod tests {
 
     #[test]
     fn every_open_finding_is_answered() {
-        let value = submission(&task(), Path::new("/patches/x.patch"));
+        let value = submission(&task(), Path::new("/patches/x.patch"), &[]);
         assert_eq!(value["answers"][0]["finding"], "f1");
         assert_eq!(value["answers"][0]["answer"], "Fixed");
     }

@@ -164,7 +164,7 @@ mod tests {
     fn the_sample_is_judged_as_its_end_to_end_test_says() {
         let spec = |file: &str| sample(file)["spec"].clone();
         let repository: RepositorySpec = serde_json::from_value(spec("repository.yaml")).unwrap();
-        let phase: PhaseSpec = serde_json::from_value(spec("phase.yaml")).unwrap();
+        let phase: PhaseSpec = serde_json::from_value(spec("phase-1.yaml")).unwrap();
         let gate = gate(&repository, &phase, &[], &BTreeMap::new()).unwrap();
         let judged = |attempt: i32| {
             let reviews: Vec<Value> = gate.reviewers.iter().map(|reviewer| reviewed(reviewer, attempt)).collect();
