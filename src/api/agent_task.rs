@@ -362,7 +362,7 @@ pub enum CheckOutcome {
 }
 
 /// What is known of a task. Two writers with a field manager each: the reconciler owns `state` to
-/// `conditions`, the runner API owns `plan`, `progress`, `submission`, `delivery`, `review` and `usage`.
+/// `conditions`, the runner API owns `resumed`, `plan`, `progress`, `submission`, `delivery`, `review` and `usage`.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct AgentTaskStatus {
@@ -421,6 +421,9 @@ pub struct AgentTaskStatus {
     #[serde(default, skip_serializing_if = "String::is_empty")]
     #[schemars(length(max = 1024))]
     pub last_failure: String,
+    /// Saved work that the next run takes up; none: it starts from the commit (role Developer).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resume: Option<Resume>,
     /// The next run starts no earlier.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_before: Option<Time>,
@@ -438,6 +441,9 @@ pub struct AgentTaskStatus {
     #[schemars(length(max = 8))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
+    /// The saved work that the current run began with (role Developer).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resumed: Option<Resumed>,
     /// What the agent means to do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan: Option<Plan>,
@@ -476,11 +482,13 @@ impl Default for AgentTaskStatus {
             exit_code: None,
             message: String::new(),
             last_failure: String::new(),
+            resume: None,
             not_before: None,
             blocked_since: None,
             started_at: None,
             finished_at: None,
             conditions: Vec::new(),
+            resumed: None,
             plan: None,
             progress: None,
             submission: None,
@@ -502,6 +510,32 @@ pub struct RunStamp {
     #[serde(rename = "podUID")]
     #[schemars(length(max = 64))]
     pub pod_uid: String,
+}
+
+/// Work of earlier runs that is kept at `refs/phasegate/wip/{uid}/{run}`, and may be continued.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Resume {
+    /// The newest work that this run or a later one saved is taken up, if any of them did.
+    #[schemars(range(min = 1))]
+    pub since: i32,
+    /// How the last run ended, in words.
+    #[schemars(length(max = 1024))]
+    pub why: String,
+}
+
+/// The saved work that a run began with.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Resumed {
+    /// Run that began with it.
+    pub stamp: RunStamp,
+    /// Run that saved it.
+    #[schemars(range(min = 1))]
+    pub from_run: i32,
+    /// The commit it was saved as, on the task's start commit.
+    #[schemars(length(max = 64))]
+    pub commit: String,
 }
 
 /// What an agent means to do (seed: Plan Implementation).

@@ -52,4 +52,7 @@ pub struct OperatorConfig {
     /// Seconds that a container may wait for an image or a valid configuration before its run ends as never started.
     #[arg(long, env = "PHASEGATE_START_DEADLINE_SECONDS", default_value_t = 120, value_parser = clap::value_parser!(u32).range(10..=3600))]
     pub start_deadline_seconds: u32,
+    /// Seconds between two saves of a developer's work in progress.
+    #[arg(long, env = "PHASEGATE_SAVE_SECONDS", default_value_t = crate::runner::SAVE_SECONDS, value_parser = clap::value_parser!(u32).range(10..=3600))]
+    pub save_seconds: u32,
 }

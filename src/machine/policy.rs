@@ -1,6 +1,8 @@
 //! PURE. What a failure costs: the one total table from failure class to policy, and the wait
 //! before the next try (design §5, seed "Error Handling and Recovery").
 //!
+//! What the next run of a task takes up is a table of its own, `resumption`.
+//!
 //! Who applies a policy is decided elsewhere: `Pause` and `SpendRun` by the task machine, the
 //! others by the phase machine. Nothing here counts or waits.
 
@@ -39,6 +41,43 @@ pub const fn policy(class: FailureClass) -> Policy {
         FailureClass::Inconclusive => Policy::AskPerson(EscalationReason::Inconclusive),
         FailureClass::Gamed => Policy::AskPerson(EscalationReason::Gamed),
         FailureClass::BudgetExceeded => Policy::AskPerson(EscalationReason::BudgetExceeded),
+    }
+}
+
+/// Whether the next run of a task takes up the work that a failed one saved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resumption {
+    /// It does: the run was cut short, and what it wrote is good as far as it goes.
+    Continue,
+    /// It does, unless the failed run had itself begun from saved work: that work may be what it fails on.
+    ContinueOnce,
+    /// It starts from the commit.
+    Afresh,
+}
+
+/// What the next run begins with after a failure of this class; `refused`: the work tree could not be taken.
+///
+/// An agent that ended with an error leaves more good than bad (the most frequent error is a provider's), so its work is
+/// taken up; but only once, since a tree on which an agent fails twice would use up every run that the task has. A run
+/// that changed nothing has nothing to continue, and what it was given and took back must not come again. Classes that
+/// end a task are followed by a task of its own, from a commit of its own.
+pub const fn resumption(class: FailureClass, refused: bool) -> Resumption {
+    if refused {
+        return Resumption::Afresh;
+    }
+    match class {
+        FailureClass::Infra | FailureClass::RateLimited | FailureClass::Timeout | FailureClass::Stalled => {
+            Resumption::Continue
+        }
+        FailureClass::AgentError => Resumption::ContinueOnce,
+        FailureClass::NoChange
+        | FailureClass::Conflict
+        | FailureClass::GateFailed
+        | FailureClass::ReviewFailed
+        | FailureClass::CriteriaUnmet
+        | FailureClass::Inconclusive
+        | FailureClass::Gamed
+        | FailureClass::BudgetExceeded => Resumption::Afresh,
     }
 }
 
@@ -91,6 +130,25 @@ mod tests {
     )]
     fn a_failure_costs_what_it_should(#[case] class: FailureClass, #[case] expected: Policy) {
         assert_eq!(policy(class), expected);
+    }
+
+    #[rstest]
+    #[case::the_cluster_cut_it_short(FailureClass::Infra, Resumption::Continue)]
+    #[case::the_provider_cut_it_short(FailureClass::RateLimited, Resumption::Continue)]
+    #[case::its_time_was_over(FailureClass::Timeout, Resumption::Continue)]
+    #[case::it_stood_still(FailureClass::Stalled, Resumption::Continue)]
+    #[case::an_error_may_lie_in_the_work(FailureClass::AgentError, Resumption::ContinueOnce)]
+    #[case::nothing_was_changed(FailureClass::NoChange, Resumption::Afresh)]
+    #[case::a_conflict_starts_from_another_commit(FailureClass::Conflict, Resumption::Afresh)]
+    #[case::a_rework_starts_from_another_commit(FailureClass::GateFailed, Resumption::Afresh)]
+    #[case::a_review(FailureClass::ReviewFailed, Resumption::Afresh)]
+    #[case::a_criterion(FailureClass::CriteriaUnmet, Resumption::Afresh)]
+    #[case::a_check_saves_nothing(FailureClass::Inconclusive, Resumption::Afresh)]
+    #[case::a_gamed_change(FailureClass::Gamed, Resumption::Afresh)]
+    #[case::a_spent_budget(FailureClass::BudgetExceeded, Resumption::Afresh)]
+    fn a_run_that_was_cut_short_is_continued(#[case] class: FailureClass, #[case] expected: Resumption) {
+        assert_eq!(resumption(class, false), expected);
+        assert_eq!(resumption(class, true), Resumption::Afresh, "a work tree that was refused is never taken up");
     }
 
     #[test]

@@ -79,6 +79,12 @@ pub struct TaskFile {
     /// How the last run of this task failed; empty if none did.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub last_failure: String,
+    /// Run whose saved work is in the work tree, which continues it; none: the work tree is the start commit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resumed_from: Option<i32>,
+    /// Why that is so, in words.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub resumed_because: String,
     /// What to review (role Reviewer).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub review: Option<ReviewRequest>,
@@ -121,6 +127,12 @@ impl TaskFile {
             findings: brief.findings,
             reasons: brief.reasons,
             last_failure: assignment.last_failure.clone(),
+            resumed_from: assignment.resumed,
+            resumed_because: assignment
+                .resumed
+                .and(assignment.resume.as_ref())
+                .map(|r| r.why.clone())
+                .unwrap_or_default(),
             review: review::request(assignment),
             mcp_url: MCP_URL.to_owned(),
         }
@@ -192,13 +204,25 @@ fn markdown(task: &TaskFile) -> String {
     section("What must be true at the end of the phase", &list(&task.criteria));
     section("What the review looks at", &list(&task.focus));
     section("Why the last attempt was refused", &quoted(&list(&task.reasons)));
-    section("How the last run of this task failed", &quoted(&task.last_failure));
+    section("Where the work stands", &resumed(task));
+    // Told once: a run that was spent is why the work is continued.
+    let known = task.last_failure == task.resumed_because;
+    section("How the last run of this task failed", &if known { String::new() } else { quoted(&task.last_failure) });
     section("Findings to answer", &findings(&task.findings));
     let checks: Vec<String> =
         task.checks.iter().map(|check| format!("### {}\n\n{}", check.name, fenced(&check.script))).collect();
     section("Checks that will be run on your work", &checks.join("\n\n"));
     section("How to hand it in", how(task));
     text
+}
+
+/// What the agent must know of a work tree that is not the start commit.
+fn resumed(task: &TaskFile) -> String {
+    let Some(run) = task.resumed_from else { return String::new() };
+    format!(
+        "The work tree is continued from the work of run {run}: what that run had written when it was last saved, on the start commit. Files that git ignores were not saved. `git status` and `git diff` show what is there; look at it first, keep what is good, and take back what is not (`git checkout .` and `git clean -fd` take back all of it).\n\nHow the last run ended:\n\n{}",
+        quoted(&task.resumed_because)
+    )
 }
 
 fn how(task: &TaskFile) -> &'static str {

@@ -8,8 +8,8 @@ use tokio::time::Instant;
 use super::{
     PodArgs,
     protocol::{
-        Accepted, Assignment, DeliveryReport, ErrorBody, PlanReport, ProgressReport, ReviewReport, SubmissionReport,
-        path,
+        Accepted, Assignment, DeliveryReport, ErrorBody, PlanReport, ProgressReport, ResumedReport, ReviewReport,
+        SubmissionReport, path,
     },
 };
 use crate::git::client::CORRELATION_HEADER;
@@ -104,6 +104,11 @@ impl RunnerClient {
     pub async fn assignment(&self, longest: Duration) -> Result<Assignment, CallError> {
         let request = |url: &str| self.http.get(url);
         self.insist("assignment", longest, request).await
+    }
+
+    /// Says that the run began with saved work.
+    pub async fn resumed(&self, report: &ResumedReport, longest: Duration) -> Result<Accepted, CallError> {
+        self.post("resumed", report, longest).await
     }
 
     /// Reports a plan.

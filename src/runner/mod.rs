@@ -32,6 +32,9 @@ use std::{
 
 use clap::{Args, Subcommand};
 
+/// Seconds between two saves of work in progress, unless the operator is told otherwise.
+pub const SAVE_SECONDS: u32 = 120;
+
 /// The parts of a task pod.
 #[derive(Debug, Subcommand)]
 pub enum RunnerCommand {
@@ -66,6 +69,9 @@ pub struct PodArgs {
     /// Address of the git service.
     #[arg(long, env = "PHASEGATE_GIT_URL")]
     pub git_url: String,
+    /// Seconds between two saves of a developer's work in progress.
+    #[arg(long, env = "PHASEGATE_SAVE_SECONDS", default_value_t = SAVE_SECONDS, value_parser = clap::value_parser!(u32).range(1..))]
+    pub save_seconds: u32,
     /// Correlation id of the phase's attempt.
     #[arg(long, env = "PHASEGATE_CORRELATION_ID", default_value = "")]
     pub correlation_id: String,

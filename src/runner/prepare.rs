@@ -5,6 +5,7 @@
 //! `git diff`. Ours never looks at the other.
 
 mod protect;
+mod resume;
 
 use std::{
     io,
@@ -17,7 +18,7 @@ use super::{
     Places, PodArgs, brief,
     client::{CallError, RunnerClient},
     diff,
-    protocol::Assignment,
+    protocol::{Assignment, ResumedReport},
     repository::{PodRepository, START, TransferError},
 };
 use crate::{
@@ -32,6 +33,8 @@ const LONGEST: Duration = Duration::from_mins(5);
 const CHECKOUT: Duration = Duration::from_mins(5);
 /// Longest wait for what the run on the base kept: it comes after that run's delivery, and may be gone by now.
 const BASE_LOGS: Duration = Duration::from_secs(if cfg!(test) { 2 } else { 15 });
+/// Longest time to say that the run began with saved work.
+const SAY: Duration = Duration::from_secs(if cfg!(test) { 2 } else { 30 });
 /// File of the git volume with the assignment, for the companion.
 pub(super) const ASSIGNMENT: &str = "assignment.json";
 /// The work tree holds the bytes of the commit: no line ends, keywords, encodings or filters are applied, whatever
@@ -49,6 +52,12 @@ pub enum PrepareError {
     Fetch {
         /// What was asked for.
         commit: String,
+        /// Why.
+        source: TransferError,
+    },
+    /// The saved work of an earlier run. Not the same as none: starting without it would lose it.
+    #[error("failed to fetch the saved work of an earlier run: {source}")]
+    Saved {
         /// Why.
         source: TransferError,
     },
@@ -71,6 +80,15 @@ pub enum PrepareError {
     NoCommit(String),
 }
 
+/// Saved work that was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Resumed {
+    /// The run that saved it.
+    run: i32,
+    /// The commit it was saved as.
+    commit: String,
+}
+
 /// Prepares the pod.
 pub async fn prepare(args: &PodArgs, places: &Places) -> Result<(), PrepareError> {
     let client = RunnerClient::new(args, &places.token)?;
@@ -86,7 +104,22 @@ pub(super) async fn set_up(args: &PodArgs, places: &Places, assignment: &Assignm
     repository.init().await?;
     let fetched = repository.fetch_start(&commit, LONGEST).await;
     fetched.map_err(|source| PrepareError::Fetch { commit: commit.clone(), source })?;
-    lay_out(places, &repository, assignment, &commit).await
+    let resumed = resume::fetch(&repository, assignment).await?;
+    let assignment = Assignment { resumed: resumed.as_ref().map(|resumed| resumed.run), ..assignment.clone() };
+    lay_out(places, &repository, &assignment, &commit).await?;
+    if let Some(resumed) = resumed {
+        say(args, places, &resumed).await?;
+    }
+    Ok(())
+}
+
+/// Tells the operator what the run began with: people see it, and whether the next run may do the same depends on it.
+async fn say(args: &PodArgs, places: &Places, resumed: &Resumed) -> Result<(), PrepareError> {
+    let Resumed { run, commit } = resumed;
+    tracing::info!(run, commit, "continues saved work");
+    let report = ResumedReport { from_run: *run, commit: commit.clone() };
+    RunnerClient::new(args, &places.token)?.resumed(&report, SAY).await?;
+    Ok(())
 }
 
 /// The volumes, once the repository has the commit.
@@ -97,6 +130,9 @@ pub(super) async fn lay_out(
     commit: &str,
 ) -> Result<(), PrepareError> {
     checkout(repository, &places.workspace, assignment, commit).await?;
+    if assignment.resumed.is_some() {
+        resume::check_out(repository, &places.workspace).await?;
+    }
     if assignment.role == Role::Check {
         compare_with_base(repository, &places.workspace, assignment).await?;
     }

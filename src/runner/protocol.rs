@@ -1,6 +1,6 @@
 //! What pods and operator say to each other (design §6): typed JSON, in one place for both ends.
 //!
-//! `GET …/assignment`, and `POST` for `plan`, `progress`, `submission`, `review`, `delivery` and `usage`, all below
+//! `GET …/assignment`, and `POST` for `resumed`, `plan`, `progress`, `submission`, `review`, `delivery` and `usage`, all below
 //! `/runner/v1/namespaces/{namespace}/tasks/{task}/` with `?run=N`. `Authorization: Bearer` with the token of
 //! the pod says which pod speaks. No behaviour beyond names and limits.
 
@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::api::{
-    agent_task::{Brief, CriterionOpinion, Examined, FindingAnswer, ReviewBrief, Role, TaskBase},
+    agent_task::{Brief, CriterionOpinion, Examined, FindingAnswer, Resume, ReviewBrief, Role, TaskBase},
     check::Check,
     common::Decimal,
     evidence::{Finding, ReportFacts},
@@ -89,6 +89,12 @@ pub struct Assignment {
     /// How the last run of this task failed, in words.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub last_failure: String,
+    /// Saved work of earlier runs that this one may take up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resume: Option<Resume>,
+    /// The run whose saved work is in the work tree. Known once `prepare` has found it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resumed: Option<i32>,
     /// The check to run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub check: Option<Check>,
@@ -117,6 +123,16 @@ pub struct AssignedPhase {
     /// The version it completes.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub version: String,
+}
+
+/// `POST …/resumed`: the run began with saved work.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ResumedReport {
+    /// Run that saved it.
+    pub from_run: i32,
+    /// The commit it was saved as.
+    pub commit: String,
 }
 
 /// `POST …/plan`.

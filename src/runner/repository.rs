@@ -18,6 +18,8 @@ use crate::git::command::{CommandError, Git, bare_command};
 pub(super) const START: &str = "refs/phasegate/start";
 /// The reference of what the run on the base kept, if it is there.
 pub(super) const BASE_LOGS: &str = "refs/phasegate/base-logs";
+/// The reference of the work that an earlier run saved, if this run takes it up.
+pub(super) const RESUMED: &str = "refs/phasegate/resumed";
 /// Longest time of one transfer.
 const TRANSFER: Duration = Duration::from_mins(5);
 /// Longest pause between two tries.
@@ -115,9 +117,23 @@ impl PodRepository {
         self.fetch(&format!("refs/phasegate/logs/{uid}/{run}"), BASE_LOGS, longest).await
     }
 
+    /// Runs of this task that have saved work.
+    pub async fn saved_runs(&self, uid: &str, longest: Duration) -> Result<Vec<i32>, TransferError> {
+        let folder = format!("refs/phasegate/wip/{uid}/");
+        let listed = self.insist(&["ls-remote", "--quiet", &self.url, &format!("{folder}*")], longest).await?;
+        let names = listed.lines().filter_map(|line| line.split_once('\t')?.1.strip_prefix(&folder)?.parse().ok());
+        Ok(names.collect())
+    }
+
+    /// Fetches the work that a run saved to [`RESUMED`].
+    pub async fn fetch_saved(&self, uid: &str, run: i32, longest: Duration) -> Result<(), TransferError> {
+        self.fetch(&format!("refs/phasegate/wip/{uid}/{run}"), RESUMED, longest).await
+    }
+
     async fn fetch(&self, from: &str, to: &str, longest: Duration) -> Result<(), TransferError> {
         let refspec = format!("+{from}:{to}");
-        self.insist(&["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", &self.url, &refspec], longest).await
+        let arguments = ["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", &self.url, &refspec];
+        self.insist(&arguments, longest).await.map(drop)
     }
 
     /// Fetches one commit and its history from a repository on this machine to [`START`].
@@ -155,17 +171,17 @@ impl PodRepository {
     pub async fn push(&self, refspecs: &[String], longest: Duration) -> Result<(), TransferError> {
         let mut arguments = vec!["push", "--quiet", "--force", self.url.as_str()];
         arguments.extend(refspecs.iter().map(String::as_str));
-        self.insist(&arguments, longest).await
+        self.insist(&arguments, longest).await.map(drop)
     }
 
     /// Transfers are repeated: a service that restarts, or has not seen yet which pod is the live one, answers later.
-    async fn insist(&self, arguments: &[&str], longest: Duration) -> Result<(), TransferError> {
+    async fn insist(&self, arguments: &[&str], longest: Duration) -> Result<String, TransferError> {
         let deadline = Instant::now() + longest;
         let mut pause = Duration::from_millis(300);
         loop {
             let left = deadline.saturating_duration_since(Instant::now()).min(TRANSFER).max(Duration::from_secs(1));
             let error = match self.transfer(arguments, left).await {
-                Ok(()) => return Ok(()),
+                Ok(said) => return Ok(said),
                 Err(error) => error,
             };
             if is_final(&error) || Instant::now() + pause >= deadline {
@@ -177,7 +193,7 @@ impl PodRepository {
         }
     }
 
-    async fn transfer(&self, arguments: &[&str], longest: Duration) -> Result<(), TransferError> {
+    async fn transfer(&self, arguments: &[&str], longest: Duration) -> Result<String, TransferError> {
         let token = tokio::fs::read_to_string(&self.token).await;
         let token = token.map_err(|source| TransferError::Token { path: self.token.clone(), source })?;
         let basic = STANDARD.encode(format!("{}:{}", self.user, token.trim()));
@@ -186,8 +202,8 @@ impl PodRepository {
         config.push((&header.0, &header.1));
         let mut command = bare_command("git", &config);
         command.args(arguments).env("GIT_DIR", &self.dir).env("GIT_ALLOW_PROTOCOL", "http:https").current_dir("/");
-        Git::of(command, arguments.first().unwrap_or(&"")).timeout(longest).run().await?;
-        Ok(())
+        let answer = Git::of(command, arguments.first().unwrap_or(&"")).timeout(longest).run().await?;
+        Ok(answer.text())
     }
 }
 

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -54,6 +54,8 @@ pub(super) struct Operator {
     calls: Mutex<Vec<Call>>,
     /// Answers of 503 before the next real one.
     pub(super) unavailable: AtomicUsize,
+    /// Deliveries are refused for good.
+    pub(super) deaf: AtomicBool,
     first: Mutex<Option<String>>,
 }
 
@@ -92,6 +94,9 @@ async fn answer(
     };
     if operator.unavailable.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok() {
         return refuse(StatusCode::SERVICE_UNAVAILABLE, None);
+    }
+    if resource == "delivery" && operator.deaf.load(Ordering::SeqCst) {
+        return refuse(StatusCode::FORBIDDEN, None);
     }
     if resource == "assignment" {
         let assignment = operator.assignment.lock().unwrap().clone();
@@ -178,6 +183,7 @@ impl World {
             pod_uid: "pod-1".to_owned(),
             operator_url,
             git_url,
+            save_seconds: crate::runner::SAVE_SECONDS,
             correlation_id: "c-1".to_owned(),
         };
         let world = Self { args, places, operator, facts, dir };

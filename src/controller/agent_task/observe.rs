@@ -81,6 +81,7 @@ fn snapshot(task: &AgentTask, world: &World<'_>, config: &OperatorConfig, now: T
             }
         },
         delivery: status.delivery.as_ref().filter(|delivery| live(&delivery.stamp)).map(facts::delivery_fact),
+        resumed: status.resumed.as_ref().is_some_and(|resumed| live(&resumed.stamp)),
         external: external::fact(&task.spec, status),
         uid,
         record,

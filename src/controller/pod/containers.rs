@@ -92,6 +92,7 @@ fn runner_env(task: &AgentTask, run: i32, config: &PodConfig) -> Vec<EnvVar> {
         variable("PHASEGATE_RUN", &run.to_string()),
         variable("PHASEGATE_OPERATOR_URL", &config.operator_url),
         variable("PHASEGATE_GIT_URL", &config.git_url),
+        variable("PHASEGATE_SAVE_SECONDS", &config.save_seconds.to_string()),
         variable("PHASEGATE_CORRELATION_ID", &task.spec.correlation_id),
         variable("HOME", RUNNER_TMP.1),
     ];

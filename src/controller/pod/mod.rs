@@ -62,6 +62,8 @@ pub struct PodConfig {
     pub git_url: String,
     /// Service account of the pods. It has no rights; its token says which task a pod is.
     pub service_account: String,
+    /// Seconds between two saves of work in progress.
+    pub save_seconds: u32,
 }
 
 impl From<&OperatorConfig> for PodConfig {
@@ -72,6 +74,7 @@ impl From<&OperatorConfig> for PodConfig {
             operator_url: config.operator_url.clone(),
             git_url: config.git_url.clone(),
             service_account: config.task_service_account.clone(),
+            save_seconds: config.save_seconds,
         }
     }
 }

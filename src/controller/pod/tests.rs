@@ -12,6 +12,7 @@ use crate::api::{AgentTask, agent_task::AgentPod};
 
 fn config() -> PodConfig {
     PodConfig {
+        save_seconds: 120,
         runner_image: "phasegate:test".to_owned(),
         runner_image_pull_policy: "IfNotPresent".to_owned(),
         operator_url: "http://operator:4000".to_owned(),

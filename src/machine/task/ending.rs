@@ -7,8 +7,8 @@ use super::{
     Record, START_RUNS, Snapshot, after, project::cut,
 };
 use crate::{
-    api::agent_task::{CheckOutcome, FailureClass, Role, TaskState},
-    machine::policy::{Policy, backoff, policy},
+    api::agent_task::{CheckOutcome, FailureClass, Resume, Role, TaskState},
+    machine::policy::{Policy, Resumption, backoff, policy, resumption},
 };
 
 /// How the work of a run ended.
@@ -191,12 +191,29 @@ fn again(s: &Snapshot, record: Record, class: FailureClass, failures: i32, why: 
         state: TaskState::Pending,
         message: message.clone(),
         last_failure,
+        resume: resume(s, &record, class, &message),
         not_before: Some(Time(after(s.now, wait))),
         blocked_since: None,
         ..record
     };
     let note = Note { reason: format!("{class:?}"), message };
     Outcome { actions: Vec::new(), record, wake: Some(wait), note: Some(note) }
+}
+
+/// The saved work that the next run takes up. A run that was lost before it saved anything leaves what was there before it.
+fn resume(s: &Snapshot, record: &Record, class: FailureClass, why: &str) -> Option<Resume> {
+    match s.role {
+        Role::Developer => {}
+        Role::Check | Role::Reviewer | Role::Sync => return None,
+    }
+    let refused = s.delivery.as_ref().is_some_and(|delivery| delivery.refused);
+    let since = match (resumption(class, refused), s.resumed) {
+        (Resumption::Afresh, _) | (Resumption::ContinueOnce, true) => return None,
+        (Resumption::Continue, _) => record.resume.as_ref().map_or(record.run, |before| before.since),
+        // What an earlier run saved was not to be had, or this run would have begun with it.
+        (Resumption::ContinueOnce, false) => record.run,
+    };
+    Some(Resume { since, why: why.to_owned() })
 }
 
 /// The task ends without what was asked for.
@@ -221,6 +238,7 @@ fn end(s: &Snapshot, record: Record, state: TaskState, message: &str, note: Opti
     let record = Record {
         state,
         message: cut(message),
+        resume: None,
         not_before: None,
         blocked_since: None,
         finished_at: Some(Time(s.now)),

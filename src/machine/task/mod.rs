@@ -25,7 +25,7 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde::Serialize;
 
-use crate::api::agent_task::{CheckOutcome, FailureClass, Role, TaskState};
+use crate::api::agent_task::{CheckOutcome, FailureClass, Resume, Role, TaskState};
 
 pub use decide::{decide, refused};
 pub use project::{Status, project};
@@ -78,6 +78,8 @@ pub struct Snapshot {
     pub submitted: bool,
     /// What the pinned pod of the recorded run delivered.
     pub delivery: Option<DeliveryFact>,
+    /// Whether the recorded run began with saved work.
+    pub resumed: bool,
     /// The outside system that runs this check; none for work of our own pods.
     pub external: Option<External>,
 }
@@ -132,6 +134,8 @@ pub struct Record {
     pub message: String,
     #[serde(skip_serializing_if = "String::is_empty")]
     pub last_failure: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resume: Option<Resume>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub not_before: Option<Time>,
     #[serde(skip_serializing_if = "Option::is_none")]

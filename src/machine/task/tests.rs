@@ -40,6 +40,7 @@ fn new(role: Role) -> Snapshot {
         strays: Vec::new(),
         submitted: false,
         delivery: None,
+        resumed: false,
         external: None,
     }
 }
@@ -433,6 +434,70 @@ fn the_next_run_is_told_of_a_spent_one_and_not_of_what_the_cluster_did() {
     assert_eq!((next.run, &next.last_failure, next.message.as_str()), (2, &spent.last_failure, "waits for its pod"));
     let lost = working(Role::Developer, ended(MainFact::Unknown)).with(|s| s.record.last_failure = "earlier".into());
     assert_eq!(decide(&lost).record.last_failure, "earlier");
+}
+
+const REFUSED: fn() -> DeliveryFact = || DeliveryFact { changed: true, refused: true, ..DeliveryFact::default() };
+const LATE: fn() -> DeliveryFact = || DeliveryFact { changed: true, timed_out: true, ..DeliveryFact::default() };
+
+/// Run 3 of a developer ended; `before`: since when saved work was continued, `resumed`: whether run 3 began with some.
+#[rstest]
+#[case::a_lost_run_is_continued(MainFact::Unknown, None, None, false, Some(3))]
+#[case::one_that_was_lost_before_it_saved_leaves_what_was_there(MainFact::Unknown, None, Some(1), false, Some(1))]
+#[case::so_does_one_that_continued(MainFact::Unknown, None, Some(2), true, Some(2))]
+#[case::no_delivery_is_a_loss(MainFact::Exited(1), None, Some(2), true, Some(2))]
+#[case::a_timeout_is_continued_however_often(MainFact::Exited(124), Some(LATE()), Some(1), true, Some(1))]
+#[case::an_error_is_continued(MainFact::Exited(7), Some(delivered(Some("c"))), None, false, Some(3))]
+#[case::and_memory_that_ran_out(MainFact::OutOfMemory(137), Some(delivered(Some("c"))), None, false, Some(3))]
+#[case::an_error_without_saved_work_leaves_its_own_alone(
+    MainFact::Exited(7),
+    Some(delivered(Some("c"))),
+    Some(1),
+    false,
+    Some(3)
+)]
+#[case::an_error_on_saved_work_starts_afresh(MainFact::Exited(7), Some(delivered(Some("c"))), Some(1), true, None)]
+#[case::no_change_starts_afresh(MainFact::Exited(0), Some(delivered(None)), Some(1), true, None)]
+#[case::a_tree_that_was_refused_starts_afresh(MainFact::Exited(0), Some(REFUSED()), None, false, None)]
+#[case::whatever_ended_it(MainFact::Exited(124), Some(DeliveryFact { timed_out: true, ..REFUSED() }), Some(1), true, None)]
+#[case::work_that_could_not_be_pushed_may_be_saved(MainFact::Exited(0), Some(DeliveryFact { changed: true, ..delivered(None) }), None, false, Some(3))]
+fn the_next_run_continues_what_was_saved_where_that_is_good(
+    #[case] main: MainFact,
+    #[case] delivery: Option<DeliveryFact>,
+    #[case] before: Option<i32>,
+    #[case] resumed: bool,
+    #[case] since: Option<i32>,
+) {
+    let resume = |since| Resume { since, why: "run 2 ended".to_owned() };
+    let s = working(Role::Developer, ended(main)).with(|s| {
+        s.record.run = 3;
+        s.record.resume = before.map(resume);
+        (s.delivery, s.resumed, s.max_runs) = (delivery, resumed, 9);
+    });
+    let outcome = decide(&s);
+    assert_eq!(outcome.record.state, TaskState::Pending);
+    assert_eq!(outcome.record.resume.as_ref().map(|resume| resume.since), since);
+    assert!(outcome.record.resume.iter().all(|resume| resume.why == outcome.record.message));
+    assert_settled(&s);
+    let next = decide(&apply(&s, &outcome).with(|s| s.record.not_before = None)).record;
+    assert_eq!((next.run, &next.resume), (4, &outcome.record.resume), "the run that follows is told");
+}
+
+#[rstest]
+#[case::a_check(Role::Check)]
+#[case::a_reviewer(Role::Reviewer)]
+#[case::a_mirroring(Role::Sync)]
+fn only_a_developer_has_work_to_continue(#[case] role: Role) {
+    let outcome = decide(&working(role, ended(MainFact::Unknown)));
+    assert_eq!((outcome.record.state, outcome.record.resume), (TaskState::Pending, None));
+}
+
+#[test]
+fn a_task_that_has_ended_has_nothing_to_continue() {
+    let s = working(Role::Developer, pod(MainFact::Running)).with(|s| {
+        s.record.resume = Some(Resume { since: 1, why: String::new() });
+        s.submitted = true;
+    });
+    assert_eq!(decide(&s).record.resume, None);
 }
 
 #[test]

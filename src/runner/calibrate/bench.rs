@@ -102,6 +102,7 @@ impl<'a> Bench<'a> {
             pod_uid: String::new(),
             operator_url,
             git_url: "http://127.0.0.1:9".to_owned(),
+            save_seconds: crate::runner::SAVE_SECONDS,
             correlation_id: String::new(),
         };
         self.lay_out(&pod, &places, &assignment, &self.set.cases[index]).await?;
@@ -222,6 +223,8 @@ fn assignment(set: &Set, index: usize) -> Assignment {
         }),
         upstream: None,
         last_failure: String::new(),
+        resume: None,
+        resumed: None,
     }
 }
 

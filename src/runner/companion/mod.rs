@@ -2,7 +2,7 @@
 //! delivers once the main container has ended, however that ended.
 //!
 //! `tools` is what agents call, `http` the way to them, `submit` the one way a commit is handed in, `review` what a
-//! reviewer files and submits, `deliver` the end of a run, `evidence` and `output` read what the main container left:
+//! reviewer files and submits, `save` keeps work in progress, `deliver` is the end of a run, `evidence` and `output` read what the main container left:
 //! hostile, all of it.
 
 mod deliver;
@@ -10,6 +10,7 @@ mod evidence;
 mod http;
 mod output;
 pub(super) mod review;
+mod save;
 mod submit;
 mod tools;
 
@@ -81,6 +82,8 @@ pub(super) struct Companion {
     repository: PodRepository,
     places: Places,
     limits: Limits,
+    /// Between two saves of the work in progress.
+    period: Duration,
     /// The commit that was submitted. Held while one is being submitted, so that there is one at a time.
     submitted: Mutex<Option<String>>,
     /// What a reviewer has filed. Held while something is filed or submitted.
@@ -100,6 +103,7 @@ impl Companion {
             repository: PodRepository::new(args, &places.git, &assignment.clone_path, &places.token),
             places: places.clone(),
             limits: Limits::default(),
+            period: Duration::from_secs(args.save_seconds.into()),
             submitted: Mutex::new(None),
             review: Mutex::new(filed),
             assignment,
@@ -155,11 +159,16 @@ pub(super) async fn serve(
 ) -> Result<(), CompanionError> {
     let server = tokio::spawn(http::serve(Arc::clone(&companion), listener));
     tracing::info!(role = ?companion.assignment.role, "companion serves");
-    ended.await;
+    tokio::pin!(ended);
+    // A save that is under way when the main container ends is given up: what is delivered has more.
+    tokio::select! {
+        () = &mut ended => {}
+        () = save::save_again_and_again(&companion) => ended.await,
+    }
     tracing::info!("the main container has ended");
     let delivered = deliver::deliver(&companion, Instant::now() + DELIVER).await;
     server.abort();
-    delivered?;
+    // Also of a run that could not be delivered: its logs say most.
     deliver::logs(&companion).await;
-    Ok(())
+    Ok(delivered?)
 }

@@ -34,12 +34,13 @@ use self::{
 };
 use super::protocol::{
     Accepted, AssignedPhase, Assignment, DeliveryReport, MAX_ANSWERS, MAX_BODY, MAX_FINDINGS, MAX_HEADS, MAX_LINE,
-    MAX_NOTE, MAX_REPORTS, MAX_STEPS, MAX_TEXT, PlanReport, ProgressReport, SubmissionReport, UsageReport, cut,
+    MAX_NOTE, MAX_REPORTS, MAX_STEPS, MAX_TEXT, PlanReport, ProgressReport, ResumedReport, SubmissionReport,
+    UsageReport, cut,
 };
 use crate::{
     api::{
         AgentTask, AgentTaskSpec, Phase,
-        agent_task::{Delivery, PhaseLink, Plan, Progress, Role, Submission, Usage},
+        agent_task::{Delivery, PhaseLink, Plan, Progress, Resumed, Role, Submission, Usage},
     },
     git::{
         CommitId,
@@ -83,6 +84,7 @@ pub fn router(state: RunnerApi) -> Router {
     let path = |resource: &str| format!("/runner/v1/namespaces/{{namespace}}/tasks/{{task}}/{resource}");
     Router::new()
         .route(&path("assignment"), get(assignment))
+        .route(&path("resumed"), post(resumed))
         .route(&path("plan"), post(plan))
         .route(&path("progress"), post(progress))
         .route(&path("submission"), post(submission))
@@ -119,6 +121,8 @@ async fn assignment(State(api): State<RunnerApi>, caller: Caller) -> Result<Json
         branch,
         brief,
         last_failure: status.last_failure,
+        resume: status.resume,
+        resumed: None,
         check,
         base,
         review,
@@ -135,6 +139,25 @@ fn assigned(api: &RunnerApi, namespace: &str, link: PhaseLink) -> AssignedPhase 
         name: link.name,
         attempt: link.attempt,
     }
+}
+
+async fn resumed(State(api): State<RunnerApi>, caller: Caller, body: Body<ResumedReport>) -> Recorded {
+    let Json(ResumedReport { from_run, commit }) = body?;
+    let commit = CommitId::new(commit).map_err(|error| bad(format!("commit: {error}")))?;
+    record(&api, &caller, |live, own| {
+        live.at_work()?;
+        live.has_role(Role::Developer)?;
+        if !(1..live.stamp.run).contains(&from_run) {
+            return Err(bad(format!("fromRun: a run before {} is taken, not {from_run}", live.stamp.run)));
+        }
+        let resumed = Resumed { stamp: live.stamp.clone(), from_run, commit: commit.to_string() };
+        if own.resumed.as_ref() == Some(&resumed) {
+            return Ok(Change::Known);
+        }
+        own.resumed = Some(resumed);
+        Ok(Change::Write)
+    })
+    .await
 }
 
 async fn plan(State(api): State<RunnerApi>, caller: Caller, body: Body<PlanReport>) -> Recorded {

@@ -12,7 +12,7 @@ use super::{
     refusal::{Refused, bad, unavailable},
 };
 use crate::{
-    api::agent_task::{Delivery, Plan, Progress, ReviewSubmission, RunStamp, Submission, Usage},
+    api::agent_task::{Delivery, Plan, Progress, Resumed, ReviewSubmission, RunStamp, Submission, Usage},
     controller::status::apply,
 };
 
@@ -24,6 +24,8 @@ const MAX_TRIES: usize = 8;
 /// The fields of the status that pods own. What is of another run is not kept.
 #[derive(Clone, Debug, Default, Serialize)]
 pub(super) struct Own {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) resumed: Option<Resumed>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) plan: Option<Plan>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -43,6 +45,7 @@ impl Own {
         let status = live.status.clone();
         let ours = |stamp: &RunStamp| *stamp == live.stamp;
         Self {
+            resumed: status.resumed.filter(|resumed| ours(&resumed.stamp)),
             plan: status.plan.filter(|plan| ours(&plan.stamp)),
             progress: status.progress.filter(|progress| ours(&progress.stamp)),
             submission: status.submission.filter(|submission| ours(&submission.stamp)),

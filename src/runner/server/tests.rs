@@ -59,7 +59,7 @@ struct World {
 }
 
 static STARTED: LazyLock<Instant> = LazyLock::new(Instant::now);
-const OWN: [&str; 6] = ["plan", "progress", "submission", "delivery", "review", "usage"];
+const OWN: [&str; 7] = ["resumed", "plan", "progress", "submission", "delivery", "review", "usage"];
 const COMMIT: &str = "0123456789012345678901234567890123456789";
 const OTHER: &str = "9876543210987654321098765432109876543210";
 
@@ -237,6 +237,8 @@ async fn a_pod_whose_task_was_deleted_is_told_so() {
 #[tokio::test]
 async fn every_report_is_stamped_and_none_undoes_another() {
     let world = World::at_work();
+    world.told("resumed", &json!({"fromRun": 1, "commit": COMMIT})).await;
+    world.told("resumed", &json!({"fromRun": 1, "commit": COMMIT})).await;
     world.told("plan", &json!({"steps": ["a", "b"]})).await;
     world.told("progress", &json!({"percent": 10, "message": "m"})).await;
     world.told("usage", &json!({"inputTokens": 1, "outputTokens": 2})).await;
@@ -244,11 +246,12 @@ async fn every_report_is_stamped_and_none_undoes_another() {
     let last = world.told("delivery", &json!({"changed": true, "exitCode": 0})).await;
     assert_eq!(last, (200, json!({"recorded": true})));
     let status = world.status();
+    assert_eq!(status["resumed"], json!({"stamp": stamp(), "fromRun": 1, "commit": COMMIT}));
     assert_eq!(status["plan"], json!({"stamp": stamp(), "steps": ["a", "b"]}));
     assert_eq!(status["progress"], json!({"stamp": stamp(), "percent": 10, "message": "m"}));
     assert_eq!(status["submission"], json!({"stamp": stamp(), "commit": COMMIT, "summary": "s"}));
     assert_eq!((&status["delivery"]["exitCode"], &status["usage"]["outputTokens"]), (&0.into(), &2.into()));
-    assert_eq!((&status["state"], world.writes()), (&"Running".into(), 5));
+    assert_eq!((&status["state"], world.writes()), (&"Running".into(), 6));
 }
 
 #[tokio::test]
@@ -288,6 +291,7 @@ async fn the_submission_of_an_earlier_run_does_not_count_and_does_not_stay() {
 async fn after_the_task_has_ended_only_its_delivery_is_taken(#[case] state: &str) {
     let world = World::new(&json!({"state": state, "run": 2, "podUID": "1"}));
     for (resource, body) in [
+        ("resumed", json!({"fromRun": 1, "commit": COMMIT})),
         ("plan", json!({"steps": ["a"]})),
         ("progress", json!({"percent": 1})),
         ("usage", json!({"inputTokens": 1, "outputTokens": 1})),
@@ -302,6 +306,9 @@ async fn after_the_task_has_ended_only_its_delivery_is_taken(#[case] state: &str
 }
 
 #[rstest]
+#[case::work_of_no_run("resumed", json!({"fromRun": 0, "commit": COMMIT}))]
+#[case::its_own_work("resumed", json!({"fromRun": 2, "commit": COMMIT}))]
+#[case::no_commit_resumed("resumed", json!({"fromRun": 1, "commit": "wip"}))]
 #[case::no_steps("plan", json!({"steps": []}))]
 #[case::too_many_steps("plan", json!({"steps": vec!["s"; 51]}))]
 #[case::more_than_all("progress", json!({"percent": 101}))]

@@ -9,6 +9,10 @@ use std::{
     io::{self, BufRead as _, BufReader, Write as _},
     path::Path,
     process::{Child, ChildStdin, ChildStdout, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -37,6 +41,8 @@ pub(super) struct Ignore {
     levels: Vec<Level>,
     limits: Limits,
     deadline: Instant,
+    /// Nobody waits for the walk any more.
+    given_up: Arc<AtomicBool>,
     /// Gone with it.
     shadow: TempDir,
 }
@@ -50,7 +56,11 @@ struct Level {
 }
 
 impl Ignore {
-    pub(super) fn start(repository: &PodRepository, limits: Limits) -> Result<Self, SnapshotError> {
+    pub(super) fn start(
+        repository: &PodRepository,
+        limits: Limits,
+        given_up: Arc<AtomicBool>,
+    ) -> Result<Self, SnapshotError> {
         let io = |error: io::Error| ended(&error.to_string());
         let shadow = tempfile::Builder::new().prefix("shadow-").tempdir_in(repository.folder()).map_err(io)?;
         // Not verbose it would say nothing about what is not ignored, and we would wait for ever.
@@ -64,7 +74,16 @@ impl Ignore {
             return Err(ended("it has no pipes"));
         };
         let deadline = Instant::now() + limits.time;
-        Ok(Self { child, ask, answers: BufReader::new(answers), levels: Vec::new(), limits, deadline, shadow })
+        Ok(Self {
+            child,
+            ask,
+            answers: BufReader::new(answers),
+            levels: Vec::new(),
+            limits,
+            deadline,
+            given_up,
+            shadow,
+        })
     }
 
     /// The walk goes into a folder of the work tree: the root, or one of the folder it is in.
@@ -148,6 +167,9 @@ impl Ignore {
 
     /// The time that is left for the whole walk.
     pub(super) fn in_time(&self) -> Result<Duration, SnapshotError> {
+        if self.given_up.load(Ordering::Relaxed) {
+            return Err(ended("nobody waits for it any more"));
+        }
         let left = self.deadline.saturating_duration_since(Instant::now());
         if left.is_zero() { Err(SnapshotError::TooSlow(self.limits.time.as_secs())) } else { Ok(left) }
     }

@@ -17,6 +17,10 @@ mod tests;
 
 use std::{
     path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -25,6 +29,9 @@ use crate::git::command::CommandError;
 
 /// The reference of the newest snapshot, in the pod's own repository.
 const SNAPSHOT: &str = "refs/phasegate/snapshot";
+
+/// The reference of the newest save, apart from the other: a save may be under way when something is submitted.
+const SAVED: &str = "refs/phasegate/saved";
 
 /// What a work tree may hold.
 #[derive(Debug, Clone, Copy)]
@@ -180,19 +187,51 @@ pub(super) async fn snapshot(
     authorship: &Authorship,
     limits: Limits,
 ) -> Result<Snapshot, SnapshotError> {
+    take(repository, SNAPSHOT, workspace, authorship, limits).await
+}
+
+/// The same beside a snapshot that may be under way: both read, neither moves what the other made.
+pub(super) async fn saved(
+    repository: &PodRepository,
+    workspace: &Path,
+    authorship: &Authorship,
+    limits: Limits,
+) -> Result<Snapshot, SnapshotError> {
+    take(repository, SAVED, workspace, authorship, limits).await
+}
+
+async fn take(
+    repository: &PodRepository,
+    reference: &str,
+    workspace: &Path,
+    authorship: &Authorship,
+    limits: Limits,
+) -> Result<Snapshot, SnapshotError> {
     let start = start::Start::read(repository).await?;
-    let import = import::Import::start(repository, SNAPSHOT, authorship, Some(&start.commit))?;
-    let ignore = ignore::Ignore::start(repository, limits)?;
+    let import = import::Import::start(repository, reference, authorship, Some(&start.commit))?;
+    // A walk is no future: dropped, it would go on reading beside what follows.
+    let given_up = GivenUp::default();
+    let ignore = ignore::Ignore::start(repository, limits, Arc::clone(&given_up.0))?;
     let start_tree = start.tree.clone();
     let workspace: PathBuf = workspace.to_owned();
     let walked = tokio::task::spawn_blocking(move || walk::walk(&workspace, &start, ignore, import, limits));
     let ended =
         |error: tokio::task::JoinError| SnapshotError::Ended { command: "fast-import", message: error.to_string() };
     walked.await.map_err(ended)??;
-    let answer = repository.git(&["rev-parse", SNAPSHOT, &format!("{SNAPSHOT}^{{tree}}")]).run().await?;
+    let answer = repository.git(&["rev-parse", reference, &format!("{reference}^{{tree}}")]).run().await?;
     let text = answer.text();
     let (commit, tree) = text.split_once('\n').unwrap_or((&text, ""));
     Ok(Snapshot { commit: commit.to_owned(), changed: tree != start_tree })
+}
+
+/// Set when it is dropped.
+#[derive(Debug, Default)]
+struct GivenUp(Arc<AtomicBool>);
+
+impl Drop for GivenUp {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 /// Makes a commit without parents of a few files, such as logs. No limits: the caller has them.

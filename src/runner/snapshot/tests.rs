@@ -79,6 +79,7 @@ fn args() -> PodArgs {
         pod_uid: String::new(),
         operator_url: String::new(),
         git_url: "http://localhost".into(),
+        save_seconds: crate::runner::SAVE_SECONDS,
         correlation_id: String::new(),
     }
 }

@@ -94,6 +94,18 @@ async fn a_delivery_is_repeated_until_the_operator_has_it() {
     assert_eq!(world.operator.told("delivery").len(), 1);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn the_logs_of_a_run_that_cannot_be_delivered_are_kept() {
+    let pod = Pod::new(Role::Developer).await;
+    pod.world.write("greet.py", "half");
+    pod.world.ended(1, "boom\n");
+    pod.world.operator.deaf.store(true, std::sync::atomic::Ordering::SeqCst);
+    pod.end.send(()).unwrap();
+    assert!(pod.serving.await.unwrap().is_err());
+    assert_eq!(pod.world.file(&pod.world.head(LOGS), "output.log"), "boom\n");
+    assert_eq!(pod.world.file(&pod.world.head(WIP), "greet.py"), "half");
+}
+
 const JUNIT: &str = r#"<testsuite name="s" tests="2" failures="1">
 <testcase classname="c" name="good"/><testcase classname="c" name="bad"><failure message="no"/></testcase></testsuite>"#;
 

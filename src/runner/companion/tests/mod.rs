@@ -4,6 +4,7 @@ mod compared;
 mod ends;
 mod mcp;
 mod reviewer;
+mod saves;
 
 use std::{net::SocketAddr, sync::Arc};
 
