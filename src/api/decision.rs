@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
     plural = "decisions",
     namespaced,
     derive = "PartialEq",
-    doc = "One act of one person on one Phase: approve, reject, retry, waive, abort, suspend or resume. Immutable, used once.",
+    doc = "One act of one person on one Phase: approve, reject, retry, waive, abort, roll back, suspend or resume. Immutable, used once.",
     category = "phasegate",
     printcolumn(name = "Type", json_path = ".spec.type", type_ = "string"),
     printcolumn(name = "Phase", json_path = ".spec.phase", type_ = "string"),
@@ -27,13 +27,14 @@ use serde::{Deserialize, Serialize};
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("self == oldSelf").message("a Decision is immutable; make another"))]
-#[x_kube(validation = Rule::new("self.type in ['Approve', 'Reject', 'Retry', 'Waive', 'Abort', 'Suspend', 'Resume']").message("spec.type: Rerun, Rollback and Answer are not implemented in this version"))]
+#[x_kube(validation = Rule::new("self.type in ['Approve', 'Reject', 'Retry', 'Waive', 'Abort', 'Suspend', 'Resume', 'Rollback']").message("spec.type: Rerun and Answer are not implemented in this version"))]
 #[x_kube(validation = Rule::new("self.type == 'Approve' || !has(self.answers)").message("spec.answers belongs to type Approve"))]
 #[x_kube(validation = Rule::new("!(self.type in ['Approve', 'Reject']) || has(self.commit)").message("spec.commit is required: Approve and Reject speak of one commit"))]
 #[x_kube(validation = Rule::new("self.type == 'Retry' || (!has(self.attempts))").message("spec.attempts belongs to type Retry"))]
-#[x_kube(validation = Rule::new("self.type == 'Waive' || !(has(self.findings) || has(self.criteria) || has(self.reason) || has(self.until))").message("spec.findings, spec.criteria, spec.reason and spec.until belong to type Waive"))]
+#[x_kube(validation = Rule::new("self.type == 'Waive' || !(has(self.findings) || has(self.criteria) || has(self.until))").message("spec.findings, spec.criteria and spec.until belong to type Waive"))]
+#[x_kube(validation = Rule::new("self.type in ['Waive', 'Rollback'] || !has(self.reason)").message("spec.reason belongs to types Waive and Rollback; say why in spec.note"))]
 #[x_kube(validation = Rule::new("self.type != 'Waive' || has(self.findings) || has(self.criteria)").message("spec.findings, spec.criteria: a Waive names at least one finding or criterion"))]
-#[x_kube(validation = Rule::new("self.type != 'Waive' || has(self.reason)").message("spec.reason is required: a Waive says why"))]
+#[x_kube(validation = Rule::new("!(self.type in ['Waive', 'Rollback']) || has(self.reason)").message("spec.reason is required: a Waive and a Rollback say why"))]
 pub struct DecisionSpec {
     /// What is decided.
     #[serde(rename = "type")]
@@ -71,7 +72,7 @@ pub struct DecisionSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32), inner(length(min = 1, max = 40)))]
     pub criteria: Vec<String>,
-    /// Why they are accepted (Waive).
+    /// Why they are accepted (Waive), or why the phase is taken back (Rollback).
     #[serde(default, skip_serializing_if = "String::is_empty")]
     #[schemars(length(max = 2048))]
     pub reason: String,
@@ -101,7 +102,7 @@ pub enum DecisionType {
     Suspend,
     /// Go on.
     Resume,
-    /// Take a passed phase back. Not implemented in this version.
+    /// Take a passed phase back out of the base branch.
     Rollback,
     /// Give the phase up.
     Abort,

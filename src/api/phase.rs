@@ -217,6 +217,10 @@ pub enum PhaseState {
     Escalated,
     /// Given up by a person.
     Failed,
+    /// Passed, and a person wants it back out: the revert is checked, then merged.
+    RollingBack,
+    /// Taken back out. It goes on once `spec.version` is raised.
+    RolledBack,
 }
 
 /// Why a phase is escalated.
@@ -242,6 +246,10 @@ pub enum EscalationReason {
     Disputed,
     /// The phase's budget is spent.
     BudgetExceeded,
+    /// A phase that it depends on was rolled back.
+    DependencyRolledBack,
+    /// The base branch without the phase does not pass its blocking checks.
+    RollbackFailed,
 }
 
 /// Why a phase cannot start or go on.
@@ -351,6 +359,9 @@ pub struct PhaseStatus {
     /// Passed, because the tag and its gate note were on the base branch already.
     #[serde(default)]
     pub adopted: bool,
+    /// The rollback: ordered, under way or done. Gone once the phase has passed again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollback: Option<RollbackStatus>,
     /// When the phase left Pending.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_at: Option<Time>,
@@ -406,6 +417,7 @@ impl Default for PhaseStatus {
             merge: None,
             escalation: None,
             adopted: false,
+            rollback: None,
             started_at: None,
             suspended_at: None,
             state_since: None,
@@ -554,6 +566,54 @@ pub struct MergeStatus {
     /// `phase-{N}-v{version}`.
     #[schemars(length(max = 200))]
     pub tag: String,
+}
+
+/// How a passed phase is taken back.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct RollbackStatus {
+    /// UID of the Decision; empty if git alone says that it was rolled back.
+    #[serde(rename = "decisionUID", default, skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = 64))]
+    pub decision_uid: String,
+    /// Who ordered it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = 256))]
+    pub user: String,
+    /// Why.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = 2048))]
+    pub reason: String,
+    /// The merge commit that is taken back.
+    #[schemars(length(max = 64))]
+    pub merge: String,
+    /// Its tag, which stays.
+    #[schemars(length(max = 200))]
+    pub tag: String,
+    /// Reverts made so far: a base branch or a gate that moved asks for another.
+    #[serde(default)]
+    #[schemars(range(min = 0))]
+    pub number: i32,
+    /// The revert under check; empty before it is made.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = 64))]
+    pub commit: String,
+    /// Its tree.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = 64))]
+    pub tree: String,
+    /// Head of the base branch, its parent.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = 64))]
+    pub base: String,
+    /// Hash of the gate whose checks run.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = 64))]
+    pub gate_hash: String,
+    /// The commit on the base branch that took the phase back, once there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub reverted: Option<String>,
 }
 
 /// Why a phase is escalated.

@@ -61,7 +61,7 @@ pub fn of_repository(repository: &Repository, phases: &[std::sync::Arc<Phase>]) 
     std::iter::once(wake(Kind::Repository, repository.namespace(), &repository.name_any())).chain(phases).collect()
 }
 
-/// A Phase wakes itself, those that wait for it or for its turn or number, its tasks (suspension),
+/// A Phase wakes itself, those that wait for it or for its turn or number (or, to be rolled back, for its end), its tasks (suspension),
 /// and its Repository, whose head moves with it.
 pub fn of_phase(phase: &Phase, phases: &[std::sync::Arc<Phase>], tasks: &[std::sync::Arc<AgentTask>]) -> Vec<Wake> {
     let (namespace, name) = (phase.namespace(), phase.name_any());
@@ -71,7 +71,9 @@ pub fn of_phase(phase: &Phase, phases: &[std::sync::Arc<Phase>], tasks: &[std::s
         other.namespace() == namespace
             && other.name_any() != name
             && !is_over(other)
-            && (other.spec.depends_on.contains(&name) || same_repository)
+            && (other.spec.depends_on.contains(&name)
+                || same_repository
+                || phase.spec.depends_on.contains(&other.name_any()))
     };
     wakes.extend(phases.iter().filter(waits).map(|other| wake(Kind::Phase, other.namespace(), &other.name_any())));
     let mine = tasks.iter().filter(|task| {

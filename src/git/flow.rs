@@ -50,6 +50,19 @@ impl Line {
         RefName::branch(&format!("bugfix/{}review-{review}", self.stem()))
     }
 
+    /// Where a merged version is taken back and checked: `bugfix/phase-{N}-rollback-v{version}`. To undo is to mend: it
+    /// joins as a bugfix does, by a merge commit, and is archived with the phase's other branches.
+    ///
+    /// The version is that of the tag: `spec.version` may be another one by now.
+    pub fn rollback_branch(&self, tag: &RefName) -> Result<RefName, InvalidName> {
+        let before = match self {
+            Self::Phase(number) => format!("phase-{number}-v"),
+            Self::Hotfix(_) => "release-v".to_owned(),
+        };
+        let version = tag.short().strip_prefix(&before).unwrap_or(tag.short());
+        RefName::branch(&format!("bugfix/{}rollback-v{version}", self.stem()))
+    }
+
     /// Holds the key of the phase that owns the number: `refs/phasegate/claims/phase-{N}`.
     pub fn claim(&self) -> Result<RefName, InvalidName> {
         let holder = match self {
@@ -159,6 +172,16 @@ pub fn completion_title(line: &Line, version: &str, objective: &str) -> String {
     if objective.trim().is_empty() { title(&head) } else { title(&format!("{head}: {objective}")) }
 }
 
+/// First line of the revert of a phase, and of the merge commit that brings it to the base branch.
+pub fn rollback_title(tag: &str, merged: bool) -> String {
+    if merged { title(&format!("Merge the rollback of {tag}")) } else { title(&format!("Revert {tag}")) }
+}
+
+/// First line of the commit that a release branch starts with after a rollback.
+pub fn reapply_title(tag: &str) -> String {
+    title(&format!("Reapply {tag}"))
+}
+
 /// Message of an annotated tag.
 pub fn tag_message(line: &Line, version: &str, phase: &str, score: Option<&str>) -> String {
     let first = format!("{} v{version}", line.title());
@@ -212,6 +235,11 @@ mod tests {
     #[rstest]
     #[case::feature(phase().feature_branch("mqtt-broker"), "refs/heads/feature/phase-3-mqtt-broker")]
     #[case::bugfix(phase().bugfix_branch(2), "refs/heads/bugfix/phase-3-review-2")]
+    #[case::rollback(phase().rollback_branch(&phase().completion_tag("1.2.0").unwrap()), "refs/heads/bugfix/phase-3-rollback-v1.2.0")]
+    #[case::hotfix_rollback(
+        hotfix().rollback_branch(&hotfix().completion_tag("1.0.1").unwrap()),
+        "refs/heads/bugfix/hotfix-login/rollback-v1.0.1"
+    )]
     #[case::hotfix(hotfix().release_branch("1.0.1"), "refs/heads/hotfix/login")]
     #[case::release(phase().release_branch("1.2.0"), "refs/heads/release/phase-3-v1.2.0")]
     #[case::completion(phase().completion_tag("1.2.0"), "refs/tags/phase-3-v1.2.0")]
@@ -304,6 +332,9 @@ mod tests {
             "Merge main into release/phase-3-v1.0.0"
         );
         assert_eq!(completion_title(&phase(), "1.0.0", "Devices"), "Merge phase 3 v1.0.0: Devices");
+        assert_eq!(rollback_title("phase-3-v1.0.0", false), "Revert phase-3-v1.0.0");
+        assert_eq!(rollback_title("phase-3-v1.0.0", true), "Merge the rollback of phase-3-v1.0.0");
+        assert_eq!(reapply_title("phase-3-v1.0.0"), "Reapply phase-3-v1.0.0");
         assert_eq!(completion_title(&hotfix(), "1.0.1", " "), "Merge hotfix login v1.0.1");
         assert_eq!(
             tag_message(&phase(), "1.0.0", "alicia-3", Some("9.61")),

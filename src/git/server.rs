@@ -238,6 +238,7 @@ async fn dispatch(service: &Service, id: &RepositoryId, name: &str, body: &[u8])
             Integrate,
             IntegrateBase,
             MergeToBase,
+            Revert,
             Claims,
             ArchiveRefs,
             Heads,

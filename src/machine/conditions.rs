@@ -51,10 +51,18 @@ pub fn conditions(
 /// Conditions of a Phase.
 pub(super) fn of_phase(before: &PhaseStatus, after: &PhaseStatus, now: Timestamp) -> Vec<Condition> {
     let reason = reason(after);
-    let message = match (&after.escalation, &after.merge) {
-        (Some(escalation), _) => escalation.message.clone(),
-        (None, Some(merge)) => format!("merged {} and tagged {}", merge.commit, merge.tag),
-        (None, None) => after.summary.waiting_for.clone(),
+    let message = match (&after.escalation, &after.merge, &after.rollback) {
+        (Some(escalation), _, _) => escalation.message.clone(),
+        (None, _, Some(rollback)) if after.state == PhaseState::RolledBack => format!(
+            "{} was taken back by {}; the tag stays; raise spec.version to deliver it again",
+            rollback.tag,
+            rollback.reverted.as_deref().unwrap_or_default()
+        ),
+        (None, Some(merge), _) if after.state == PhaseState::Passed => {
+            let how = if after.adopted { "was merged before: " } else { "merged " };
+            format!("{how}{} and tagged {}", merge.commit, merge.tag)
+        }
+        (None, _, _) => after.summary.waiting_for.clone(),
     };
     conditions(&before.conditions, health(after), &reason, &message, after.observed_generation, now)
 }
@@ -63,6 +71,8 @@ fn reason(status: &PhaseStatus) -> String {
     match (&status.escalation, status.blocked_by.first()) {
         (Some(escalation), _) => format!("{:?}", escalation.reason),
         (None, Some(blocked)) => format!("{:?}", blocked.reason),
+        // Who made a phase anew looks here for why nothing was done.
+        (None, None) if status.adopted && status.state == PhaseState::Passed => "Adopted".to_owned(),
         (None, None) => format!("{:?}", status.state),
     }
 }
@@ -70,12 +80,16 @@ fn reason(status: &PhaseStatus) -> String {
 fn health(status: &PhaseStatus) -> Health {
     match status.state {
         PhaseState::Passed => Health::Done,
-        PhaseState::Escalated | PhaseState::Failed | PhaseState::AwaitingApproval => Health::NeedsPerson,
+        // Nothing happens to what was rolled back until a person raises the version: whoever waits for it must not hang.
+        PhaseState::Escalated | PhaseState::Failed | PhaseState::AwaitingApproval | PhaseState::RolledBack => {
+            Health::NeedsPerson
+        }
         PhaseState::Pending
         | PhaseState::Preparing
         | PhaseState::Developing
         | PhaseState::Reviewing
         | PhaseState::Backoff
+        | PhaseState::RollingBack
         | PhaseState::Merging => {
             if status.blocked_by.iter().any(|blocked| needs_person(blocked.reason)) {
                 Health::NeedsPerson

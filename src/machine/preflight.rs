@@ -2,7 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::api::phase::{Blocked, BlockedReason, PhaseSpec, PhaseState};
+use crate::{
+    api::phase::{Blocked, BlockedReason, PhaseSpec, PhaseState},
+    machine::phase::Dependants,
+};
 
 /// Another phase of the namespace, as far as it matters here.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,6 +20,10 @@ pub struct Neighbour {
     pub depends_on: Vec<String>,
     /// Where it is.
     pub state: PhaseState,
+    /// Whether it is being rolled back, or was and has not passed again.
+    pub rolled_back: bool,
+    /// Whether its work is on the base branch.
+    pub merged: bool,
     /// Whether it was made before this one (creation time, then name).
     pub older: bool,
 }
@@ -174,6 +181,59 @@ fn dependencies(name: &str, spec: &PhaseSpec, neighbours: &[Neighbour], blocked:
     }
 }
 
+/// The phases that stand in the way of a rollback: those that passed on top of this one, also through others, and those
+/// that build upon it now.
+pub fn dependants(name: &str, neighbours: &[Neighbour]) -> Dependants {
+    let mut reached = BTreeSet::from([name]);
+    loop {
+        let above = |other: &&Neighbour| {
+            !reached.contains(other.name.as_str()) && other.depends_on.iter().any(|on| reached.contains(on.as_str()))
+        };
+        let next: Vec<&str> = neighbours.iter().filter(above).map(|other| other.name.as_str()).collect();
+        if next.is_empty() {
+            break;
+        }
+        reached.extend(next);
+    }
+    let mut found = Dependants::default();
+    reached.remove(name);
+    for other in neighbours.iter().filter(|other| reached.contains(other.name.as_str())) {
+        match other.state {
+            PhaseState::Passed => found.passed.push(other.name.clone()),
+            // It stopped on its way out, and is still in.
+            PhaseState::Escalated if other.merged => found.passed.push(other.name.clone()),
+            PhaseState::RollingBack => found.at_work.push(other.name.clone()),
+            PhaseState::Developing
+            | PhaseState::Reviewing
+            | PhaseState::Backoff
+            | PhaseState::AwaitingApproval
+            | PhaseState::Merging
+                if other.depends_on.iter().any(|on| on == name) =>
+            {
+                found.at_work.push(other.name.clone());
+            }
+            PhaseState::Developing
+            | PhaseState::Reviewing
+            | PhaseState::Backoff
+            | PhaseState::AwaitingApproval
+            | PhaseState::Merging
+            | PhaseState::Pending
+            | PhaseState::Preparing
+            | PhaseState::Escalated
+            | PhaseState::RolledBack
+            | PhaseState::Failed => {}
+        }
+    }
+    found
+}
+
+/// A phase that this one depends on, was taken back and has not passed again.
+pub fn dependency_rolled_back(depends_on: &[String], neighbours: &[Neighbour]) -> Option<String> {
+    let gone =
+        |other: &&Neighbour| depends_on.contains(&other.name) && other.rolled_back && other.state != PhaseState::Passed;
+    neighbours.iter().find(gone).map(|other| other.name.clone())
+}
+
 fn task_graph(spec: &PhaseSpec) -> BTreeMap<&str, Vec<&str>> {
     spec.tasks.iter().map(|task| (task.name.as_str(), task.depends_on.iter().map(String::as_str).collect())).collect()
 }
@@ -232,9 +292,53 @@ mod tests {
         serde_json::from_value(value).unwrap()
     }
 
+    #[test]
+    fn what_passed_on_top_goes_first_and_what_is_at_work_on_top_stops() {
+        let stopped = Neighbour { merged: true, ..neighbour("e", 5, &["a"], PhaseState::Escalated) };
+        let neighbours = [
+            neighbour("b", 2, &["a"], PhaseState::Passed),
+            neighbour("c", 3, &["b"], PhaseState::Passed),
+            neighbour("d", 4, &["a"], PhaseState::Reviewing),
+            stopped,
+            neighbour("f", 6, &["a"], PhaseState::Escalated),
+            neighbour("g", 7, &["a"], PhaseState::Pending),
+            neighbour("h", 8, &["a"], PhaseState::RolledBack),
+            neighbour("i", 9, &["a"], PhaseState::RollingBack),
+            neighbour("x", 10, &[], PhaseState::Passed),
+        ];
+        let found = dependants("a", &neighbours);
+        assert_eq!(found.passed, ["b", "c", "e"]);
+        assert_eq!(found.at_work, ["d", "i"]);
+        assert_eq!(dependants("x", &neighbours), Dependants::default());
+    }
+
+    #[rstest]
+    #[case::being_taken_back(PhaseState::RollingBack, true, Some("a"))]
+    #[case::delivered_again_and_not_passed_yet(PhaseState::Developing, true, Some("a"))]
+    #[case::never_taken_back(PhaseState::Developing, false, None)]
+    #[case::passed_again(PhaseState::Passed, false, None)]
+    fn a_dependency_that_was_taken_back(
+        #[case] state: PhaseState,
+        #[case] rolled_back: bool,
+        #[case] expected: Option<&str>,
+    ) {
+        let other = Neighbour { rolled_back, ..neighbour("a", 1, &[], state) };
+        assert_eq!(dependency_rolled_back(&["a".to_owned()], std::slice::from_ref(&other)).as_deref(), expected);
+        assert_eq!(dependency_rolled_back(&["b".to_owned()], &[other]), None);
+    }
+
     fn neighbour(name: &str, number: i32, depends_on: &[&str], state: PhaseState) -> Neighbour {
         let depends_on = depends_on.iter().map(|s| (*s).to_owned()).collect();
-        Neighbour { name: name.into(), repository: "r".into(), number: Some(number), depends_on, state, older: true }
+        Neighbour {
+            name: name.into(),
+            repository: "r".into(),
+            number: Some(number),
+            depends_on,
+            state,
+            rolled_back: false,
+            merged: state == PhaseState::Passed,
+            older: true,
+        }
     }
 
     fn profile(fact: ProfileFact) -> Vec<(String, ProfileFact)> {

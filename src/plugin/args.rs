@@ -109,6 +109,16 @@ pub(crate) enum Command {
         #[command(flatten)]
         wait: Wait,
     },
+    /// Take a phase that passed back out of the base branch. What passed on top of it goes first; its tag stays.
+    Rollback {
+        /// Name of the phase.
+        phase: String,
+        /// Why.
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+        #[command(flatten)]
+        wait: Wait,
+    },
     /// Start nothing and merge nothing for a phase until it is resumed.
     Suspend {
         /// Name of the phase.

@@ -33,6 +33,7 @@ pub(crate) enum Wish {
     Retry { attempts: i32, commit: Option<String>, note: String },
     Waive { findings: Vec<String>, criteria: Vec<String>, reason: String, until: Option<Timestamp> },
     Abort { note: String },
+    Rollback { reason: String },
     Suspend { note: String },
     Resume { note: String },
 }
@@ -107,6 +108,13 @@ pub(crate) fn decide(
             let note = said("--note", note, name, "why it is given up")?;
             Ok(DecisionSpec { kind: DecisionType::Abort, note, ..spec })
         }
+        Wish::Rollback { reason } => {
+            if status.state != PhaseState::Passed {
+                return Err(unfit(phase, result, look, "only a phase that passed is rolled back"));
+            }
+            let reason = said("--reason", reason, name, "why it is taken back")?;
+            Ok(DecisionSpec { kind: DecisionType::Rollback, reason, ..spec })
+        }
         Wish::Suspend { note } => {
             unfinished(phase, result, look)?;
             match reading::suspended(phase) {
@@ -129,7 +137,7 @@ pub(crate) fn decide(
 ///
 /// # Errors
 /// When the phase as it is now shows no effect of it.
-pub(crate) fn took_effect(wish: &Wish, uid: &str, phase: &Phase) -> Result<(), Refused> {
+pub(crate) fn took_effect(wish: &Wish, uid: &str, before: &Phase, phase: &Phase) -> Result<(), Refused> {
     let state = reading::state(phase);
     let approved = phase.status.iter().filter_map(|status| status.approval.as_ref()).any(|by| by.decision_uid == uid);
     let done = match wish {
@@ -139,7 +147,11 @@ pub(crate) fn took_effect(wish: &Wish, uid: &str, phase: &Phase) -> Result<(), R
         Wish::Waive { .. } => {
             phase.status.iter().flat_map(|status| &status.waivers).any(|waiver| waiver.decision_uid == uid)
         }
-        Wish::Abort { .. } => state == PhaseState::Failed,
+        // A rollback that is given up leaves what passed as it is.
+        Wish::Abort { .. } => state == PhaseState::Failed || (state == PhaseState::Passed && rolls_back(before)),
+        Wish::Rollback { .. } => {
+            phase.status.iter().filter_map(|status| status.rollback.as_ref()).any(|back| back.decision_uid == uid)
+        }
         Wish::Suspend { .. } => reading::suspended(phase) != Suspended::No,
         Wish::Resume { .. } => reading::suspended(phase) == Suspended::No,
     };
@@ -150,6 +162,10 @@ pub(crate) fn took_effect(wish: &Wish, uid: &str, phase: &Phase) -> Result<(), R
     Err(Refused(format!(
         "the operator saw it and it had no effect: {name} is {state:?} now. Why: kubectl describe phase {name}"
     )))
+}
+
+fn rolls_back(phase: &Phase) -> bool {
+    phase.status.as_ref().is_some_and(|status| status.rollback.is_some())
 }
 
 fn observed(phase: &Phase) -> Result<&PhaseStatus, Refused> {
@@ -249,6 +265,8 @@ fn unfinished(phase: &Phase, result: Option<&ReviewResult>, look: &Look) -> Resu
         | PhaseState::Backoff
         | PhaseState::AwaitingApproval
         | PhaseState::Merging
+        | PhaseState::RollingBack
+        | PhaseState::RolledBack
         | PhaseState::Escalated => Ok(()),
     }
 }

@@ -227,6 +227,21 @@ fn moved(past: Option<&PhaseStatus>, phase: &Phase, status: &PhaseStatus, look: 
         | PhaseState::Reviewing
         | PhaseState::Backoff
         | PhaseState::Merging => return None,
+        PhaseState::RollingBack => {
+            let by =
+                status.rollback.as_ref().map(|back| format!(", by {}: {}", plain(&back.user), plain(&back.reason)));
+            format!("rolls back{}", by.unwrap_or_default())
+        }
+        PhaseState::RolledBack => {
+            let what = status.rollback.as_ref().map(|back| {
+                format!(
+                    "  taken back by {}, tag {} stays",
+                    short(back.reverted.as_deref().unwrap_or_default()),
+                    back.tag
+                )
+            });
+            format!("{}{}", look.paint(Tone::Waits, "ROLLED BACK"), what.unwrap_or_default())
+        }
         PhaseState::Preparing => "starts".to_owned(),
         PhaseState::AwaitingApproval => {
             let word = look.paint(Tone::Waits, "WAITS");
@@ -284,7 +299,11 @@ fn settled_below(name: &str, phases: &BTreeMap<String, Phase>, depth: usize) -> 
         return Settled::No;
     };
     match status.state {
-        PhaseState::Passed | PhaseState::Failed | PhaseState::Escalated | PhaseState::AwaitingApproval => Settled::Yes,
+        PhaseState::Passed
+        | PhaseState::Failed
+        | PhaseState::Escalated
+        | PhaseState::RolledBack
+        | PhaseState::AwaitingApproval => Settled::Yes,
         _ if reading::suspended(phase) != reading::Suspended::No => Settled::Blocked,
         PhaseState::Pending => {
             let by_person = status.blocked_by.iter().any(|blocked| needs_person(blocked.reason));
@@ -297,6 +316,7 @@ fn settled_below(name: &str, phases: &BTreeMap<String, Phase>, depth: usize) -> 
         PhaseState::Preparing
         | PhaseState::Developing
         | PhaseState::Reviewing
+        | PhaseState::RollingBack
         | PhaseState::Backoff
         | PhaseState::Merging => Settled::No,
     }

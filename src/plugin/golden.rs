@@ -407,7 +407,7 @@ fn a_decision_that_came_too_late_is_told_from_one_that_worked() {
         ("resumed", Wish::Resume { note: note() }, &developing(), true),
         ("not resumed", Wish::Resume { note: note() }, &suspended(), false),
     ] {
-        assert_eq!(took_effect(&wish, "mine", &phase(1, now)).is_ok(), effect, "{what}");
+        assert_eq!(took_effect(&wish, "mine", &phase(1, now), &phase(1, now)).is_ok(), effect, "{what}");
     }
 }
 

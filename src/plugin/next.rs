@@ -40,6 +40,11 @@ pub(crate) fn commands(phase: &Phase, result: Option<&ReviewResult>, look: &Look
             commands.push(one(format!("abort {name} --note 'why'"), "give it up"));
             commands
         }
+        PhaseState::Escalated if retried(phase) == TO_THE_ROLLBACK => vec![
+            one(format!("retry {name}"), TO_THE_ROLLBACK),
+            one(format!("abort {name} --note 'why'"), "keep the phase as it passed"),
+        ],
+        PhaseState::RolledBack => vec![one(format!("report {name}"), "read its last review")],
         PhaseState::Escalated => vec![
             one(format!("retry {name} --note 'what to do differently'"), retried(phase)),
             one(format!("report {name}"), "read the last review"),
@@ -52,12 +57,15 @@ pub(crate) fn commands(phase: &Phase, result: Option<&ReviewResult>, look: &Look
         | PhaseState::Developing
         | PhaseState::Reviewing
         | PhaseState::Backoff
+        | PhaseState::RollingBack
         | PhaseState::Merging => match suspended {
             Suspended::BySpec => Vec::new(),
             Suspended::No | Suspended::ByDecision => vec![one(format!("watch {name}"), "see what happens")],
         },
     }
 }
+
+const TO_THE_ROLLBACK: &str = "make the revert and check it again";
 
 /// What a Retry does to this phase.
 fn retried(phase: &Phase) -> &'static str {
@@ -68,6 +76,7 @@ fn retried(phase: &Phase) -> &'static str {
         RetryLeads::ToTheTasks => "hand out again what failed; no attempt is spent",
         RetryLeads::ToTheReview => "review the same work again; no attempt is spent",
         RetryLeads::ToTheMerge => "try the merge again",
+        RetryLeads::ToTheRollback => TO_THE_ROLLBACK,
         RetryLeads::ToAnAttempt => "start one more attempt",
     }
 }
@@ -87,6 +96,8 @@ const fn is_for_waiving(reason: EscalationReason) -> bool {
         | EscalationReason::Conflict
         | EscalationReason::TagTaken
         | EscalationReason::TaskFailed
+        | EscalationReason::DependencyRolledBack
+        | EscalationReason::RollbackFailed
         | EscalationReason::BudgetExceeded => false,
     }
 }
@@ -130,6 +141,12 @@ pub(crate) const fn remedy(reason: EscalationReason) -> &'static str {
         }
         EscalationReason::Conflict => "push the merged work to a bugfix branch and retry with its commit",
         EscalationReason::TagTaken => "remove the tag or raise spec.version, then retry",
+        EscalationReason::DependencyRolledBack => {
+            "wait until the phase it depends on has passed again, then retry; or abort it"
+        }
+        EscalationReason::RollbackFailed => {
+            "see what needs the phase; mend or roll back that first, then retry; or abort the rollback, which keeps the phase"
+        }
         EscalationReason::BudgetExceeded => "raise the budget, then retry",
         EscalationReason::TaskFailed => "read the task's message and its pod's log, mend the cause, then retry",
         EscalationReason::Disputed => {

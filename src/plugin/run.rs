@@ -50,6 +50,7 @@ pub(super) async fn run(args: &Plugin) -> Result<ExitCode, Error> {
         | Command::Retry { .. }
         | Command::Waive { .. }
         | Command::Abort { .. }
+        | Command::Rollback { .. }
         | Command::Suspend { .. }
         | Command::Resume { .. } => return act(&cluster, &args.command, &look).await,
     }
@@ -126,7 +127,7 @@ async fn act(cluster: &Cluster, command: &Command, look: &Look) -> Result<ExitCo
         )));
     };
     let seen = seen.ok_or_else(|| Error::Said(format!("phase {name} was deleted meanwhile")))?;
-    decide::took_effect(&wish, uid, &seen)?;
+    decide::took_effect(&wish, uid, &phase, &seen)?;
     // A merge takes a moment; its end is what the person wants to hear of.
     let merged = cluster.until(name, |phase| reading::state(phase) != PhaseState::Merging);
     let merged = tokio::time::timeout(wait.saturating_sub(start.elapsed()), merged).await;
@@ -151,6 +152,7 @@ fn wish(command: &Command) -> Option<(&str, Wish, Duration)> {
             (phase, Wish::Waive { findings, criteria, reason: note(reason), until }, seconds(wait))
         }
         Command::Abort { phase, note: why, wait } => (phase, Wish::Abort { note: note(why) }, seconds(wait)),
+        Command::Rollback { phase, reason, wait } => (phase, Wish::Rollback { reason: note(reason) }, seconds(wait)),
         Command::Suspend { phase, note: why, wait } => (phase, Wish::Suspend { note: note(why) }, seconds(wait)),
         Command::Resume { phase, note: why, wait } => (phase, Wish::Resume { note: note(why) }, seconds(wait)),
         Command::Why { .. } | Command::Watch { .. } | Command::List { .. } | Command::Tree | Command::Report { .. } => {

@@ -111,12 +111,13 @@ const fn colour(state: PhaseState) -> Option<Color> {
     match state {
         PhaseState::Passed => Some(Color::Green),
         PhaseState::Escalated | PhaseState::Failed => Some(Color::Red),
-        PhaseState::AwaitingApproval => Some(Color::Yellow),
+        PhaseState::AwaitingApproval | PhaseState::RolledBack => Some(Color::Yellow),
         PhaseState::Pending
         | PhaseState::Preparing
         | PhaseState::Developing
         | PhaseState::Reviewing
         | PhaseState::Backoff
+        | PhaseState::RollingBack
         | PhaseState::Merging => None,
     }
 }

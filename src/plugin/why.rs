@@ -92,6 +92,20 @@ fn sentence(status: &PhaseStatus, look: &Look) -> String {
         PhaseState::Escalated => {
             format!("{} in attempt {attempt}: a person has to decide.", look.paint(Tone::Bad, "is parked"))
         }
+        PhaseState::RollingBack => {
+            let by = status.rollback.as_ref().map(|back| format!(" by {}: {}", plain(&back.user), plain(&back.reason)));
+            format!("is being rolled back{}.", by.unwrap_or_default())
+        }
+        PhaseState::RolledBack => {
+            let what = status.rollback.as_ref().map(|back| {
+                format!(
+                    " as {}; the tag {} stays. Raise spec.version to deliver it again: it starts with what was taken away",
+                    short(back.reverted.as_deref().unwrap_or_default()),
+                    back.tag
+                )
+            });
+            format!("{}{}.", look.paint(Tone::Waits, "was rolled back"), what.unwrap_or_default())
+        }
         PhaseState::Failed => look.paint(Tone::Bad, "was given up by a person."),
     }
 }

@@ -42,6 +42,11 @@ async fn everyone_may_do_what_their_part_needs_and_nothing_else() {
         (TASK, "get pods -n alicia", false),
         (LEAD, "approve phases.phasegate.dev -n alicia", true),
         (LEAD, "approve phases.phasegate.dev -n default", false),
+        (LEAD, "rollback phases.phasegate.dev -n alicia", true),
+        (LEAD, "rollback phases.phasegate.dev -n default", false),
+        (OPERATOR, "rollback phases.phasegate.dev -n alicia", false),
+        (WAIVER, "rollback phases.phasegate.dev -n alicia", false),
+        (VIEWER, "rollback phases.phasegate.dev -n alicia", false),
         // Who leads does not let through what the gate refuses, and who may do that does not approve.
         (LEAD, "waive phases.phasegate.dev -n alicia", false),
         (WAIVER, "waive phases.phasegate.dev -n alicia", true),

@@ -15,17 +15,17 @@ use crate::{
         },
         check::Check,
         evidence::GamingSign,
-        phase::{Judge, PhaseTaskState, PhaseTaskStatus, ReviewStatus},
+        phase::{Judge, PhaseTaskState, PhaseTaskStatus, ReviewStatus, RollbackStatus},
         review_result::{CheckEvidence, ReviewerEvidence},
     },
     git::{
         flow::{self, Line},
         ops::{
-            ClaimRelease, CommitId, Integrate, IntegrateBase, InvalidName, MergeToBase, PhaseKey, RefName, Signature,
-            TagSpec, TreeId,
+            ClaimRelease, CommitId, Integrate, IntegrateBase, InvalidName, MergeToBase, PhaseKey, Reapply, RefName,
+            Revert, Signature, TagSpec, TreeId,
         },
     },
-    machine::phase::{REWORK, agent_task_name, base_check_task_name, check_task_name},
+    machine::phase::{REWORK, agent_task_name, base_check_task_name, check_task_name, rollback_check_task_name},
     review::{
         bounded_evidence, bounded_result, declared_reports,
         rubric::{Gate, GateReviewer},
@@ -78,7 +78,80 @@ fn refs(o: &Observed) -> Result<Refs, InvalidName> {
 pub(super) fn claim(o: &Observed) -> Result<ClaimRelease, InvalidName> {
     let Refs { line, release, base } = refs(o)?;
     let (claim, tag) = (line.claim()?, line.completion_tag(&o.phase.spec.version)?);
-    Ok(ClaimRelease { phase: key(&o.phase), release, base, claim, tag })
+    Ok(ClaimRelease { phase: key(&o.phase), release, base, claim, tag, reapply: reapply(o)? })
+}
+
+/// What was rolled back comes back, if the record knows which tasks it holds: without one they are done anew.
+fn reapply(o: &Observed) -> Result<Option<Reapply>, InvalidName> {
+    let rollback = o.status.rollback.as_ref().filter(|_| o.status.attempt > 0);
+    let Some((rollback, reverted)) = rollback.and_then(|rollback| Some((rollback, rollback.reverted.as_ref()?))) else {
+        return Ok(None);
+    };
+    let seconds = o.status.state_since.as_ref().map_or(0, |since| since.0.as_second());
+    Ok(Some(Reapply {
+        rollback: CommitId::new(reverted.as_str())?,
+        title: flow::reapply_title(&rollback.tag),
+        author: signature(seconds),
+    }))
+}
+
+/// The revert of the phase's merge; or that there is none any more.
+pub(super) fn revert(o: &Observed, rollback: &RollbackStatus, give_up: bool) -> Result<Revert, InvalidName> {
+    let Refs { line, release: _, base } = refs(o)?;
+    Ok(Revert {
+        phase: key(&o.phase),
+        merge: CommitId::new(rollback.merge.as_str())?,
+        base,
+        branch: line.rollback_branch(&RefName::tag(&rollback.tag)?)?,
+        order: rollback.decision_uid.clone(),
+        give_up,
+        title: flow::rollback_title(&rollback.tag, false),
+        author: signature(rolled_back_at(o)),
+    })
+}
+
+/// When the rollback entered its state: a redo before the status is written gives the same ids.
+fn rolled_back_at(o: &Observed) -> i64 {
+    o.status.state_since.as_ref().map_or(0, |since| since.0.as_second())
+}
+
+/// The merge of the checked revert.
+pub(super) fn roll_back(o: &Observed, rollback: &RollbackStatus) -> Result<MergeToBase, InvalidName> {
+    let Refs { line, release: _, base } = refs(o)?;
+    let blocking = o.gate.iter().flat_map(|gate| &gate.checks).filter(|check| check.blocking);
+    let checks: Vec<&str> = blocking.map(|check| check.name.as_str()).collect();
+    let note = format!(
+        "Phase: {}/{}\nRolled-back: {} {}\nBy: {}\nReason: {}\nChecks: {}\n",
+        o.phase.namespace().unwrap_or_default(),
+        o.phase.name_any(),
+        rollback.tag,
+        rollback.merge,
+        rollback.user,
+        rollback.reason.split_whitespace().collect::<Vec<_>>().join(" "),
+        if checks.is_empty() { "none".to_owned() } else { format!("{} passed", checks.join(", ")) },
+    );
+    Ok(MergeToBase {
+        phase: key(&o.phase),
+        release: line.rollback_branch(&RefName::tag(&rollback.tag)?)?,
+        rolls_back: Some(CommitId::new(rollback.merge.as_str())?),
+        head: CommitId::new(rollback.commit.as_str())?,
+        tree: TreeId::new(rollback.tree.as_str())?,
+        base,
+        expected_base: CommitId::new(rollback.base.as_str())?,
+        unmoved: Vec::new(),
+        tags: Vec::new(),
+        title: flow::rollback_title(&rollback.tag, true),
+        body: rollback.reason.clone(),
+        note,
+        author: signature(rolled_back_at(o)),
+    })
+}
+
+/// The AgentTask of a check on the revert. Nothing is compared with the base and no protected path is restored from it:
+/// all of the tree comes from the base branch's own past, and its tests are those that belong to it.
+pub(super) fn rollback_check_task(o: &Observed, rollback: &RollbackStatus, check: &Check) -> AgentTask {
+    let name = rollback_check_task_name(&o.phase.name_any(), o.status.attempt, rollback.number, &check.name);
+    check_at(o, name, rollback.commit.clone(), None, check)
 }
 
 /// The branch a task works on.
@@ -159,6 +232,7 @@ pub(super) fn merge(o: &Observed, review: &ReviewStatus, seconds: i64) -> Result
     Ok(MergeToBase {
         phase: key(&o.phase),
         release,
+        rolls_back: None,
         head: CommitId::new(&*review.commit)?,
         tree: TreeId::new(&*review.tree)?,
         base,

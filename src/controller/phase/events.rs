@@ -30,7 +30,7 @@ pub(super) async fn publish(
 fn events(before: &PhaseStatus, after: &PhaseStatus, changes: &[Change]) -> Vec<Event> {
     let mut events: Vec<Event> = changes.iter().filter_map(|change| of_change(change, after)).collect();
     if before.state != after.state {
-        let warning = matches!(after.state, PhaseState::Escalated | PhaseState::Failed);
+        let warning = matches!(after.state, PhaseState::Escalated | PhaseState::Failed | PhaseState::RolledBack);
         let why = after.escalation.as_ref().map_or(&after.summary.waiting_for, |escalation| &escalation.message);
         let reason = after
             .escalation
@@ -66,10 +66,24 @@ fn of_change(change: &Change, after: &PhaseStatus) -> Option<Event> {
         Change::TaskIntegrated { task, commit } => Some(event(false, "Integrated", &format!("{task} as {commit}"))),
         Change::TaskAnew { task, why } => Some(event(true, "HandedOutAnew", &format!("{task}: {why}"))),
         Change::Merged { commit, tag, adopted } => {
-            let how = if *adopted { "was merged before: " } else { "merged " };
-            Some(event(false, "Merged", &format!("{how}{commit}, tag {tag}")))
+            let (reason, how) = if *adopted { ("Adopted", "was merged before: ") } else { ("Merged", "merged ") };
+            Some(event(false, reason, &format!("{how}{commit}, tag {tag}")))
         }
-        Change::Enter(_)
+        Change::BeginRollback { user, reason, .. } => {
+            Some(event(false, "RollbackOrdered", &format!("{user}: {reason}")))
+        }
+        Change::RolledBack { commit } => {
+            Some(event(false, "RolledBack", &format!("taken back by {commit}; the tag stays")))
+        }
+        Change::WasRolledBack { tag, commit, .. } => {
+            Some(event(false, "RolledBack", &format!("{tag} was taken back before, by {commit}")))
+        }
+        Change::EndRollback { why } => Some(event(true, "RollbackGivenUp", why)),
+        Change::BeginRevert { .. }
+        | Change::DropRevert
+        | Change::BeginAnew
+        | Change::Scored(_)
+        | Change::Enter(_)
         | Change::RestartClock
         | Change::BeginAttempt { .. }
         | Change::Release { .. }

@@ -19,12 +19,12 @@ use crate::{
         AgentTask, Phase,
         agent_task::TaskState,
         evidence::GamingSign,
-        phase::{PhaseTaskStatus, ReviewStatus},
+        phase::{PhaseState, PhaseTaskStatus, ReviewStatus},
     },
     controller::{Error, context::Context},
     git::ops::{
         ArchiveRefs, ClaimReleaseAnswer, Commit, CommitAnswer, CommitId, GamingSigns, IntegrateAnswer,
-        IntegrateBaseAnswer, MergeToBaseAnswer, Operation, PhaseKey,
+        IntegrateBaseAnswer, MergeToBaseAnswer, Operation, PhaseKey, RevertAnswer,
     },
     machine::phase::{Action, Answer, check_task_name},
     review::Gate,
@@ -43,6 +43,9 @@ pub(super) async fn execute(o: &Observed, action: &Action, context: &Context) ->
         Action::EnsureResult => ensure_result(o, context).await,
         Action::Merge => merge(o, context).await,
         Action::StopTasks => stop_tasks(o, context).await,
+        Action::Revert => revert(o, false, context).await,
+        Action::RollBack => roll_back(o, context).await,
+        Action::GiveUpRollback => revert(o, true, context).await,
     }
 }
 
@@ -65,9 +68,14 @@ async fn claim(o: &Observed, context: &Context) -> Result<Answer, Error> {
     }
     Ok(match answer {
         ClaimReleaseAnswer::Claimed { head, base } => Answer::Claimed { head: head.into(), base: base.into() },
-        ClaimReleaseAnswer::Adopted { commit, tag } => {
-            Answer::Adopted { commit: commit.into(), tag: tag.short().to_owned() }
+        ClaimReleaseAnswer::Adopted { commit, tag, score } => {
+            let score = score.unwrap_or_default();
+            Answer::Adopted { commit: commit.into(), tag: tag.short().to_owned(), score }
         }
+        ClaimReleaseAnswer::RolledBack { commit, tag, rollback } => {
+            Answer::WasRolledBack { merge: commit.into(), tag: tag.short().to_owned(), commit: rollback.into() }
+        }
+        ClaimReleaseAnswer::Conflict(conflict) => Answer::Conflict(conflict.paths),
         ClaimReleaseAnswer::NumberTaken { by } => {
             let who =
                 by.map_or("a branch of unknown origin".to_owned(), |by| format!("Phase {}/{}", by.namespace, by.name));
@@ -98,8 +106,13 @@ async fn ensure_task(o: &Observed, name: &str, context: &Context) -> Result<Answ
 }
 
 async fn ensure_check(o: &Observed, name: &str, context: &Context) -> Result<Answer, Error> {
-    let (Some(review), Some(gate)) = (&o.status.review, &o.gate) else { return Ok(Answer::Done) };
-    match gate.checks.iter().find(|check| check.name == name) {
+    let Some(gate) = &o.gate else { return Ok(Answer::Done) };
+    let check = gate.checks.iter().find(|check| check.name == name);
+    if let (PhaseState::RollingBack, Some(check), Some(rollback)) = (o.status.state, check, &o.status.rollback) {
+        return create(context, &o.phase, &build::rollback_check_task(o, rollback, check)).await;
+    }
+    let Some(review) = &o.status.review else { return Ok(Answer::Done) };
+    match check {
         Some(check) => {
             let known = o.base.evidence(check);
             create(context, &o.phase, &build::check_task(o, review, check, known)).await
@@ -237,12 +250,37 @@ async fn merge(o: &Observed, context: &Context) -> Result<Answer, Error> {
 /// Whose tag is in the way: another operator may have merged this very phase in the same moment.
 async fn taken_by(o: &Observed, context: &Context, tag: &str) -> Result<Answer, Error> {
     Ok(match call(o, context, &build::claim(o)?).await? {
-        ClaimReleaseAnswer::Adopted { commit, tag } => {
+        ClaimReleaseAnswer::Adopted { commit, tag, score: _ } => {
             Answer::Merged { commit: commit.into(), tag: tag.short().to_owned() }
         }
         ClaimReleaseAnswer::Claimed { .. }
+        | ClaimReleaseAnswer::RolledBack { .. }
+        | ClaimReleaseAnswer::Conflict(_)
         | ClaimReleaseAnswer::NumberTaken { .. }
         | ClaimReleaseAnswer::TagTaken { .. } => Answer::TagTaken(tag.to_owned()),
+    })
+}
+
+async fn revert(o: &Observed, give_up: bool, context: &Context) -> Result<Answer, Error> {
+    let Some(rollback) = &o.status.rollback else { return Ok(Answer::Done) };
+    Ok(match call(o, context, &build::revert(o, rollback, give_up)?).await? {
+        RevertAnswer::Reverted { commit, tree, base } => {
+            Answer::Reverted { commit: commit.into(), tree: tree.into(), base: base.into() }
+        }
+        RevertAnswer::Done { commit } => Answer::RolledBack { commit: commit.into() },
+        RevertAnswer::Conflict(conflict) => Answer::Conflict(conflict.paths),
+        RevertAnswer::NotMerged => Answer::NotMerged,
+        RevertAnswer::GivenUp => Answer::Done,
+    })
+}
+
+async fn roll_back(o: &Observed, context: &Context) -> Result<Answer, Error> {
+    let Some(rollback) = &o.status.rollback else { return Ok(Answer::Done) };
+    Ok(match call(o, context, &build::roll_back(o, rollback)?).await? {
+        MergeToBaseAnswer::Merged { commit, tags: _ } => Answer::RolledBack { commit: commit.into() },
+        MergeToBaseAnswer::BaseMoved { base: _ } => Answer::BaseMoved,
+        MergeToBaseAnswer::TagTaken { tag } => Answer::TagTaken(tag.short().to_owned()),
+        MergeToBaseAnswer::NotReviewed { reason } => Answer::NotReviewed(reason),
     })
 }
 

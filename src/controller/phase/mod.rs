@@ -123,5 +123,6 @@ fn wake(status: &PhaseStatus, observed: &Observed) -> Action {
 }
 
 fn runs(state: PhaseState) -> bool {
+    // A rollback has no timeout of its own: its checks have theirs.
     matches!(state, PhaseState::Preparing | PhaseState::Developing | PhaseState::Reviewing | PhaseState::Backoff)
 }

@@ -2,6 +2,7 @@
 
 pub(super) mod evidence;
 mod profiles;
+mod rollback;
 
 use std::sync::Arc;
 
@@ -26,7 +27,7 @@ use crate::{
             CheckFact, CheckWork, Judgement, REWORK, ReviewFact, Snapshot, Stamp, TaskFact, Work, check_task_name,
             planned,
         },
-        preflight::{Ground, Neighbour, RepositoryFact, preflight},
+        preflight::{Ground, Neighbour, RepositoryFact, dependants, dependency_rolled_back, preflight},
     },
     review::{
         rubric::{Gate, gate},
@@ -103,6 +104,7 @@ pub(super) fn observe(phase: Arc<Phase>, context: &Context, decisions_trusted: b
     let base = evidence::Base::of(&phase, &status, gate.as_ref(), context, now);
     let approval_required = phase.spec.approval.as_ref().is_some_and(|approval| approval.required);
     let limit = limits.max_attempts.saturating_add(status.granted_attempts);
+    let dependants = dependants(&phase.name_any(), &neighbours);
     let snapshot = Snapshot {
         state: status.state,
         attempt: unsigned(status.attempt),
@@ -125,6 +127,10 @@ pub(super) fn observe(phase: Arc<Phase>, context: &Context, decisions_trusted: b
         approved: approved(&status),
         escalation: status.escalation.as_ref().map(|escalation| (escalation.reason, escalation.from)),
         passed_once: passed_once(&status),
+        rollback: rollback::fact(&phase, &status, gate.as_ref(), context),
+        raised: rollback::is_raised(&phase, &status),
+        dependants: dependants.clone(),
+        dependency_rolled_back: dependency_rolled_back(&phase.spec.depends_on, &neighbours),
     };
     let stamp = Stamp {
         now: Timestamp::from_second(now.as_second()).unwrap_or(now),
@@ -143,6 +149,7 @@ pub(super) fn observe(phase: Arc<Phase>, context: &Context, decisions_trusted: b
         suspended,
         decisions: mine.iter().filter_map(|decision| decision.uid()).collect(),
         asked_of_person: asked(approval_required, &person_criteria),
+        dependants_at_work: dependants.at_work,
     };
     let profile = profiles.developer;
     Observed { phase, status, repository, gate, profile, limits, base, snapshot, stamp, last_review, answers }
@@ -195,7 +202,33 @@ fn blocked(
         | PhaseState::Backoff
         | PhaseState::AwaitingApproval
         | PhaseState::Merging => all.into_iter().filter(|reason| stops_work(reason.reason)).collect(),
-        PhaseState::Passed | PhaseState::Escalated | PhaseState::Failed => Vec::new(),
+        PhaseState::RollingBack => all.into_iter().filter(|reason| stops_rollback(reason.reason)).collect(),
+        PhaseState::RolledBack if rollback::is_raised(phase, status) => all,
+        PhaseState::RolledBack | PhaseState::Passed | PhaseState::Escalated | PhaseState::Failed => Vec::new(),
+    }
+}
+
+/// Whether a reason also stops the way out: no agent works there, and what the phase asks of its own work is no matter.
+fn stops_rollback(reason: BlockedReason) -> bool {
+    match reason {
+        BlockedReason::AgentMissing | BlockedReason::PodTemplateMissing | BlockedReason::PodTemplateInvalid => false,
+        BlockedReason::Suspended
+        | BlockedReason::DependencyNotPassed
+        | BlockedReason::DependencyMissing
+        | BlockedReason::DependencyCycle
+        | BlockedReason::TaskCycle
+        | BlockedReason::RepositoryMissing
+        | BlockedReason::RepositoryNotReady
+        | BlockedReason::CheckImageMissing
+        | BlockedReason::CheckNameTaken
+        | BlockedReason::CheckUnknown
+        | BlockedReason::CriterionUnprovable
+        | BlockedReason::NoEvidencePossible
+        | BlockedReason::WeakensGate
+        | BlockedReason::NumberTaken
+        | BlockedReason::WeightMissing
+        | BlockedReason::TooManyDecisions
+        | BlockedReason::OperationFailed => stops_work(reason),
     }
 }
 
@@ -255,6 +288,8 @@ fn neighbours(phase: &Phase, namespace: &str, context: &Context) -> Vec<Neighbou
             number: other.spec.number,
             depends_on: other.spec.depends_on.clone(),
             state: other.status.as_ref().map(|status| status.state).unwrap_or_default(),
+            merged: other.status.as_ref().is_some_and(|status| status.merge.is_some()),
+            rolled_back: other.status.as_ref().is_some_and(|status| status.rollback.is_some()),
             older: age(other) < age(phase),
         })
         .collect();
@@ -269,7 +304,7 @@ fn has_turn(phase: &Phase, namespace: &str, context: &Context) -> bool {
     });
     let place = |of: &Phase| {
         let status = of.status.as_ref()?;
-        matches!(status.state, PhaseState::Reviewing | PhaseState::Merging)
+        matches!(status.state, PhaseState::Reviewing | PhaseState::Merging | PhaseState::RollingBack)
             .then(|| status.turn_since.as_ref().map(|since| (since.0, of.name_any())))
             .flatten()
     };

@@ -74,6 +74,7 @@ fn order(decision: &Decision) -> Order {
         DecisionType::Reject => OrderKind::Reject,
         DecisionType::Retry => OrderKind::Retry(unsigned(spec.attempts.unwrap_or(1)).max(1)),
         DecisionType::Abort => OrderKind::Abort,
+        DecisionType::Rollback => OrderKind::Rollback,
         DecisionType::Waive => OrderKind::Waive(Waived {
             findings: spec.findings.clone(),
             criteria: spec.criteria.clone(),
@@ -81,12 +82,13 @@ fn order(decision: &Decision) -> Order {
             until: spec.until.as_ref().map(|until| until.0.as_second()),
         }),
         DecisionType::Suspend | DecisionType::Resume => OrderKind::Pause,
-        DecisionType::Rerun | DecisionType::Rollback | DecisionType::Answer => OrderKind::Unsupported,
+        DecisionType::Rerun | DecisionType::Answer => OrderKind::Unsupported,
     };
     let answers = spec.answers.iter().filter(|answer| !answer.note.is_empty());
     let notes = answers.map(|answer| format!("{}: {}", answer.criterion, answer.note));
+    let said = if spec.kind == DecisionType::Rollback { &spec.reason } else { &spec.note };
     let note =
-        std::iter::once(spec.note.clone()).filter(|note| !note.is_empty()).chain(notes).collect::<Vec<_>>().join("; ");
+        std::iter::once(said.clone()).filter(|note| !note.is_empty()).chain(notes).collect::<Vec<_>>().join("; ");
     Order {
         uid: decision.uid().unwrap_or_default(),
         kind,

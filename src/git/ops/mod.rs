@@ -41,6 +41,7 @@ operations! {
     Integrate, "integrate" => IntegrateAnswer;
     IntegrateBase, "integrate-base" => IntegrateBaseAnswer;
     MergeToBase, "merge-to-base" => MergeToBaseAnswer;
+    Revert, "revert" => RevertAnswer;
     Claims, "claims" => ClaimsAnswer;
     ArchiveRefs, "archive-refs" => ArchiveRefsAnswer;
     Heads, "heads" => HeadsAnswer;

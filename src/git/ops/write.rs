@@ -44,6 +44,21 @@ pub struct ClaimRelease {
     pub claim: RefName,
     /// The tag that completes the phase, `refs/tags/phase-{N}-v{version}`.
     pub tag: RefName,
+    /// The phase was rolled back: its new release branch starts with what that took away.
+    #[serde(default)]
+    pub reapply: Option<Reapply>,
+}
+
+/// The start of a release branch after a rollback: the revert of the revert.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Reapply {
+    /// The commit on the base branch that took the phase back.
+    pub rollback: CommitId,
+    /// First line of the message.
+    pub title: String,
+    /// Author and date.
+    pub author: Signature,
 }
 
 /// Answer to [`ClaimRelease`].
@@ -63,7 +78,21 @@ pub enum ClaimReleaseAnswer {
         commit: CommitId,
         /// The tag.
         tag: RefName,
+        /// The score that the note names, such as `9.61`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        score: Option<String>,
     },
+    /// It was merged and tagged, and taken back since: the tag stays, so that the version has to be raised.
+    RolledBack {
+        /// The merge commit on the base branch.
+        commit: CommitId,
+        /// The tag.
+        tag: RefName,
+        /// The commit on the base branch that took it back.
+        rollback: CommitId,
+    },
+    /// What a rollback took away does not join what came after it.
+    Conflict(Conflict),
     /// Another phase holds the number or the branch.
     NumberTaken {
         /// Who; unknown if the branch exists without a claim.
@@ -206,15 +235,70 @@ pub struct TagSpec {
     pub message: String,
 }
 
+/// Makes the commit that takes a merge back, on top of the base branch, and puts a bugfix branch there. Nothing reaches
+/// the base branch: that is [`MergeToBase`] with `rolls_back`, once the checks have passed on exactly this tree.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Revert {
+    /// The phase that is taken back.
+    pub phase: PhaseKey,
+    /// Its merge commit on the base branch.
+    pub merge: CommitId,
+    /// The base branch.
+    pub base: RefName,
+    /// Where the revert goes, `refs/heads/bugfix/phase-{N}-rollback-v{version}`. Commits of anybody else that are there
+    /// are archived.
+    pub branch: RefName,
+    /// UID of the Decision that ordered it.
+    pub order: String,
+    /// The order is given up for good, unless it is done: the branch goes, and whoever comes late cannot put it back.
+    #[serde(default)]
+    pub give_up: bool,
+    /// First line of the message.
+    pub title: String,
+    /// Author and date.
+    pub author: Signature,
+}
+
+/// Answer to [`Revert`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "answer", rename_all_fields = "camelCase")]
+pub enum RevertAnswer {
+    /// The branch stands at the revert, now or from before.
+    Reverted {
+        /// The revert.
+        commit: CommitId,
+        /// Its tree.
+        tree: TreeId,
+        /// Head of the base branch, its parent.
+        base: CommitId,
+    },
+    /// The base branch holds the rollback already.
+    Done {
+        /// The commit that took the merge back.
+        commit: CommitId,
+    },
+    /// What came after the merge changed the same lines.
+    Conflict(Conflict),
+    /// The base branch does not hold the merge.
+    NotMerged,
+    /// The order is given up, now or from before: the merge stands.
+    GivenUp,
+}
+
 /// Moves the base branch: a merge commit with exactly the reviewed tree, its tags and its gate note, in one
-/// transaction. The commit carries the trailer `Phasegate-Phase: uid`, by which a redo finds it. The release branch stays.
+/// transaction. The commit carries the trailer `Phasegate-Phase: uid`, or `Phasegate-Rollback: merge commit`, by which a
+/// redo finds it. The release branch stays.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct MergeToBase {
     /// The phase that merges.
     pub phase: PhaseKey,
-    /// The release branch; it must still be at `head`.
+    /// The release branch, or the bugfix branch of a rollback; it must still be at `head`.
     pub release: RefName,
+    /// It takes this merge back: there is no tag then, and it is done once, whatever commit did it.
+    #[serde(default)]
+    pub rolls_back: Option<CommitId>,
     /// The reviewed commit.
     pub head: CommitId,
     /// The reviewed tree.
@@ -226,7 +310,7 @@ pub struct MergeToBase {
     /// Other references that must not have moved, such as `refs/upstream/heads/main`.
     #[serde(default)]
     pub unmoved: Vec<Pinned>,
-    /// The annotated tags, the phase's own first; at most 10.
+    /// The annotated tags, the phase's own first; at most 10, and none for a rollback.
     pub tags: Vec<TagSpec>,
     /// First line of the merge commit's message.
     pub title: String,

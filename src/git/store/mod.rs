@@ -15,6 +15,7 @@ mod merge;
 mod notes;
 mod refs;
 mod release;
+mod rollback;
 #[cfg(test)]
 mod tests;
 

@@ -20,6 +20,16 @@ pub(super) async fn is_of(repo: &Repo, commit: &CommitId, phase: &PhaseKey) -> R
     Ok(read(repo, commit).await?.is_some_and(|note| commit::has_trailer(&note, &key_line(phase))))
 }
 
+/// The score that the gate note of a commit names: the line `Score: 9.61`. Anything else there is no score.
+pub(super) async fn score(repo: &Repo, commit: &CommitId) -> Result<Option<String>, StoreError> {
+    let note = read(repo, commit).await?.unwrap_or_default();
+    let score = note.lines().find_map(|line| line.strip_prefix("Score: ")).unwrap_or_default();
+    let is_score = (1..=8).contains(&score.len())
+        && score.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
+        && score.starts_with(|first: char| first.is_ascii_digit());
+    Ok(is_score.then(|| score.to_owned()))
+}
+
 /// The gate note of a commit. Notes lie flat in their tree, because only the service writes them.
 async fn read(repo: &Repo, commit: &CommitId) -> Result<Option<String>, StoreError> {
     let git = Git::new(&repo.dir, "cat-file").arg("--batch").input(format!("{GATE_NOTES}:{commit}\n"));

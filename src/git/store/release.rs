@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Execute, Repo, StoreError, commit, integrate::require_uid, notes, refs};
+use super::{Execute, Repo, StoreError, commit, integrate::require_uid, merge::Joined, notes, refs, rollback};
 use crate::git::{
     command::Git,
     names::{CommitId, RefName, RepositoryId, Rev},
@@ -29,11 +29,14 @@ impl Execute for ClaimRelease {
         if let Some(commit) = refs::find(repo, &self.tag).await? {
             let ours =
                 refs::is_ancestor(repo, &commit, &base).await? && notes::is_of(repo, &commit, &self.phase).await?;
-            let (tag, commit) = (self.tag, commit);
-            return Ok(if ours {
-                ClaimReleaseAnswer::Adopted { commit, tag }
-            } else {
-                ClaimReleaseAnswer::TagTaken { tag }
+            let (tag, taken_back) = (self.tag, rollback::of(repo, &commit, &base).await?);
+            return Ok(match (ours, taken_back) {
+                (true, None) => {
+                    let score = notes::score(repo, &commit).await?;
+                    ClaimReleaseAnswer::Adopted { commit, tag, score }
+                }
+                (true, Some(rollback)) => ClaimReleaseAnswer::RolledBack { commit, tag, rollback },
+                (false, _) => ClaimReleaseAnswer::TagTaken { tag },
             });
         }
         let claims = refs::raw(repo, &[&self.claim]).await?;
@@ -49,15 +52,47 @@ impl Execute for ClaimRelease {
                 return Ok(ClaimReleaseAnswer::NumberTaken { by: None });
             }
             (None, _) => transaction.create(&self.claim, &write_claim(repo, &self.phase).await?),
-            (Some(_), Some(head)) => {
+            (Some(_), Some(head)) if !self.starts_anew(repo, &base, head).await? => {
                 let base = contained(repo, &base, head).await?;
                 return Ok(ClaimReleaseAnswer::Claimed { head: head.clone(), base });
             }
-            (Some(_), None) => {}
+            (Some(_), Some(_) | None) => {}
         }
-        transaction.update(&self.release, base.as_str(), head.as_ref().map(CommitId::as_str));
+        let start = match self.start(repo, &base).await? {
+            Ok(start) => start,
+            Err(refusal) => return Ok(refusal),
+        };
+        transaction.update(&self.release, start.as_str(), head.as_ref().map(CommitId::as_str));
         transaction.commit(repo).await?;
-        Ok(ClaimReleaseAnswer::Claimed { head: base.clone(), base })
+        Ok(ClaimReleaseAnswer::Claimed { head: start, base })
+    }
+}
+
+impl ClaimRelease {
+    /// Whether the branch is what the phase left before it was rolled back (a hotfix has one name for all versions): all
+    /// of it is on the base branch, so that nothing is lost.
+    async fn starts_anew(&self, repo: &Repo, base: &CommitId, head: &CommitId) -> Result<bool, StoreError> {
+        match &self.reapply {
+            Some(reapply) => {
+                Ok(!refs::is_ancestor(repo, &reapply.rollback, head).await?
+                    && refs::is_ancestor(repo, head, base).await?)
+            }
+            None => Ok(false),
+        }
+    }
+
+    /// Where the release branch starts: at the base branch, or after a rollback with what that took away.
+    async fn start(&self, repo: &Repo, base: &CommitId) -> Result<Result<CommitId, ClaimReleaseAnswer>, StoreError> {
+        let Some(reapply) = &self.reapply else { return Ok(Ok(base.clone())) };
+        if !refs::is_ancestor(repo, &reapply.rollback, base).await? {
+            return Err(StoreError::invalid("reapply.rollback", format!("{} does not hold it", self.base)));
+        }
+        let tree = match rollback::undo(repo, &reapply.rollback, base).await? {
+            Joined::Tree(tree) => tree,
+            Joined::Conflict(conflict) => return Ok(Err(ClaimReleaseAnswer::Conflict(conflict))),
+        };
+        let message = commit::message(&reapply.title, "", &format!("Phasegate-Reapply: {}", reapply.rollback));
+        Ok(Ok(commit::create(repo, &tree, &[base], &message, &reapply.author).await?))
     }
 }
 
@@ -83,11 +118,13 @@ impl Execute for MergeToBase {
     async fn execute(self, repo: &Repo) -> Result<MergeToBaseAnswer, StoreError> {
         require_phase(&self.phase)?;
         refs::require_base(&self.base)?;
-        refs::require_release(&self.release)?;
-        let tags = require_tags(&self.tags)?;
+        let tags = self.require_ends()?;
         let base = refs::require(repo, &Rev::Ref(self.base.clone())).await?;
         refs::require(repo, &Rev::Commit(self.head.clone())).await?;
-        let trailer = format!("Phasegate-Phase: {}", self.phase.uid);
+        let trailer = match &self.rolls_back {
+            Some(merge) => rollback::trailer(merge),
+            None => format!("Phasegate-Phase: {}", self.phase.uid),
+        };
         let mut transaction = refs::Transaction::default();
         let commit = match self.done(repo, &base, &trailer).await? {
             Some(commit) => commit,
@@ -110,8 +147,23 @@ impl Execute for MergeToBase {
 }
 
 impl MergeToBase {
-    /// The merge of this very head that is on the base branch already.
+    /// A phase comes from its release branch and is tagged; a rollback comes from a bugfix branch, and the tag stays
+    /// where it is.
+    fn require_ends(&self) -> Result<Vec<&TagSpec>, StoreError> {
+        if self.rolls_back.is_none() {
+            refs::require_release(&self.release)?;
+            return require_tags(&self.tags);
+        }
+        rollback::require_bugfix("release", &self.release)?;
+        if self.tags.is_empty() { Ok(Vec::new()) } else { Err(StoreError::invalid("tags", "a rollback has none")) }
+    }
+
+    /// The merge of this very head that is on the base branch already; for a rollback the one that took the merge back,
+    /// whatever its head.
     async fn done(&self, repo: &Repo, base: &CommitId, trailer: &str) -> Result<Option<CommitId>, StoreError> {
+        if let Some(merge) = &self.rolls_back {
+            return rollback::of(repo, merge, base).await;
+        }
         let after = commit::line(repo, &self.head, base).await?;
         let ours = |found: &crate::git::ops::CommitFacts| {
             found.parents.get(1) == Some(&self.head) && commit::has_trailer(&found.message, trailer)
@@ -202,7 +254,7 @@ async fn holders(repo: &Repo, held: &BTreeMap<RefName, String>) -> Result<BTreeM
     Ok(found)
 }
 
-fn require_phase(phase: &PhaseKey) -> Result<(), StoreError> {
+pub(super) fn require_phase(phase: &PhaseKey) -> Result<(), StoreError> {
     require_uid("phase.uid", &phase.uid)?;
     RepositoryId::new(&phase.namespace, &phase.name)
         .map(drop)

@@ -6,5 +6,6 @@ mod gaming;
 mod inspect;
 mod integrate;
 mod merge_to_base;
+mod rollback;
 mod support;
 mod volume;

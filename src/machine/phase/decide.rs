@@ -23,6 +23,11 @@ pub fn decide(s: &Snapshot) -> Outcome {
     if s.timed_out && !s.suspended && on_the_clock(s.state) {
         return time_out(s);
     }
+    if let Some(dependency) = &s.dependency_rolled_back
+        && let Some(outcome) = dependency_gone(s, dependency)
+    {
+        return outcome;
+    }
     if ends_strays(s) {
         // A merge that was under way when it was given up may be done by now: what git says stands.
         let asks = s.state == PhaseState::Failed && s.passed_once;
@@ -40,7 +45,15 @@ pub fn decide(s: &Snapshot) -> Outcome {
         PhaseState::Backoff if s.backoff_over => go_on(s),
         PhaseState::AwaitingApproval => awaiting_approval(s),
         PhaseState::Merging => merging(s),
-        PhaseState::Backoff | PhaseState::Passed | PhaseState::Escalated | PhaseState::Failed => Outcome::default(),
+        PhaseState::RollingBack => rolling_back(s),
+        PhaseState::RolledBack if s.raised => {
+            record(vec![Change::BeginAnew, Change::RestartClock, Change::Enter(PhaseState::Preparing)])
+        }
+        PhaseState::Backoff
+        | PhaseState::Passed
+        | PhaseState::Escalated
+        | PhaseState::RolledBack
+        | PhaseState::Failed => Outcome::default(),
     }
 }
 
@@ -54,14 +67,78 @@ fn on_the_clock(state: PhaseState) -> bool {
         | PhaseState::Merging
         | PhaseState::Passed
         | PhaseState::Escalated
+        | PhaseState::RollingBack
+        | PhaseState::RolledBack
         | PhaseState::Failed => false,
+    }
+}
+
+/// What a phase built upon is taken back: it stops, and a person says what becomes of it. What has not begun waits as
+/// for any phase that has not passed.
+fn dependency_gone(s: &Snapshot, dependency: &str) -> Option<Outcome> {
+    match s.state {
+        // It may be merged already: git says so first.
+        PhaseState::Merging => Some(act(vec![Action::Claim])),
+        PhaseState::Developing | PhaseState::Reviewing | PhaseState::Backoff | PhaseState::AwaitingApproval => {
+            let message = format!(
+                "Phase {dependency}, which this one depends on, was rolled back; Retry once it has passed again, or Abort"
+            );
+            let reason = EscalationReason::DependencyRolledBack;
+            Some(Outcome { actions: vec![Action::StopTasks], changes: vec![Change::Escalate { reason, message }] })
+        }
+        PhaseState::Pending
+        | PhaseState::Preparing
+        | PhaseState::Passed
+        | PhaseState::Escalated
+        | PhaseState::RollingBack
+        | PhaseState::RolledBack
+        | PhaseState::Failed => None,
+    }
+}
+
+/// The way out of the base branch. No reviewer is asked and no score is computed: there is no new work in a revert. But
+/// the base branch without the phase has to pass every blocking check as exactly that tree.
+fn rolling_back(s: &Snapshot) -> Outcome {
+    let Some(rollback) = &s.rollback else { return Outcome::default() };
+    if !s.dependants.passed.is_empty() {
+        // One merged in the very moment of the order.
+        return act(vec![Action::StopTasks, Action::GiveUpRollback]);
+    }
+    if !s.dependants.at_work.is_empty() {
+        return Outcome::default();
+    }
+    if rollback.commit.is_none() {
+        return if s.has_turn { act(vec![Action::Revert]) } else { Outcome::default() };
+    }
+    if rollback.gate_hash != s.gate_hash {
+        return Outcome { actions: vec![Action::StopTasks], changes: vec![Change::DropRevert] };
+    }
+    if !all_ended(&rollback.checks) {
+        return act(missing(&rollback.checks, Action::EnsureCheck));
+    }
+    match &rollback.refused {
+        Some((reason, message)) => escalate(*reason, message.clone()),
+        None => act(vec![Action::RollBack]),
     }
 }
 
 /// Whether tasks may be at work that nobody waits for any more: a cache that was behind when they
 /// were stopped did not show those that had just been made.
 fn ends_strays(s: &Snapshot) -> bool {
-    s.state == PhaseState::Failed || s.escalation.is_some_and(|(reason, _)| reason == EscalationReason::PhaseTimeout)
+    let stopped = |reason| match reason {
+        EscalationReason::PhaseTimeout | EscalationReason::DependencyRolledBack => true,
+        EscalationReason::AttemptsExhausted
+        | EscalationReason::Inconclusive
+        | EscalationReason::NoProgress
+        | EscalationReason::Conflict
+        | EscalationReason::TagTaken
+        | EscalationReason::TaskFailed
+        | EscalationReason::Gamed
+        | EscalationReason::Disputed
+        | EscalationReason::BudgetExceeded
+        | EscalationReason::RollbackFailed => false,
+    };
+    s.state == PhaseState::Failed || s.escalation.is_some_and(|(reason, _)| stopped(reason))
 }
 
 fn time_out(s: &Snapshot) -> Outcome {

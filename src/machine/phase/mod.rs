@@ -14,7 +14,7 @@ mod tests;
 
 pub use decide::decide;
 pub use orders::{RetryLeads, retry_leads};
-pub use plan::{REWORK, agent_task_name, base_check_task_name, check_task_name, planned};
+pub use plan::{REWORK, agent_task_name, base_check_task_name, check_task_name, planned, rollback_check_task_name};
 pub use project::{MAX_USED, Stamp, project, remember};
 pub use settle::settle;
 
@@ -70,6 +70,38 @@ pub struct Snapshot {
     pub escalation: Option<(EscalationReason, PhaseState)>,
     /// Whether a judgement ever let it merge: an operator that has lost its Lease may do so late.
     pub passed_once: bool,
+    /// The recorded rollback and what is seen of it.
+    pub rollback: Option<RollbackFact>,
+    /// Whether `spec.version` names another tag than the one that was rolled back.
+    pub raised: bool,
+    /// The phases that depend on this one.
+    pub dependants: Dependants,
+    /// A phase that this one depends on was rolled back and has not passed again: its name.
+    pub dependency_rolled_back: Option<String>,
+}
+
+/// The phases that depend on a phase, by name: those that matter to its rollback.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Dependants {
+    /// They passed, directly or through others: they have to be rolled back first.
+    pub passed: Vec<String>,
+    /// They have begun and not passed: they are escalated first.
+    pub at_work: Vec<String>,
+}
+
+/// The recorded rollback and what is seen of it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct RollbackFact {
+    /// The merge commit that is taken back.
+    pub merge: String,
+    /// The revert under check; none before it is made.
+    pub commit: Option<String>,
+    /// Hash of the gate whose checks run.
+    pub gate_hash: String,
+    /// The blocking checks.
+    pub checks: Vec<CheckFact>,
+    /// Why those that have ended stand against it, if they do.
+    pub refused: Option<(EscalationReason, String)>,
 }
 
 /// A Decision of a person, as the machine sees it.
@@ -102,6 +134,8 @@ pub enum OrderKind {
     Waive(Waived),
     /// Give up.
     Abort,
+    /// Take it back out of the base branch.
+    Rollback,
     /// Suspend or Resume: which holds is a fact of the snapshot; the order is only acknowledged.
     Pause,
     /// A type this version does not know.
@@ -247,6 +281,12 @@ pub enum Action {
     Merge,
     /// End the AgentTasks of this phase that are still at work.
     StopTasks,
+    /// Make the revert of the phase's merge, beside the base branch.
+    Revert,
+    /// Merge the checked revert to the base branch.
+    RollBack,
+    /// Make sure that the revert is not merged any more, or learn that it is.
+    GiveUpRollback,
 }
 
 /// What an action came to.
@@ -267,7 +307,34 @@ pub enum Answer {
         commit: String,
         /// Tag.
         tag: String,
+        /// The score that let it merge then, as its gate note has it; empty if it has none.
+        score: String,
     },
+    /// The phase was merged and tagged, and taken back since.
+    WasRolledBack {
+        /// Merge commit.
+        merge: String,
+        /// Tag.
+        tag: String,
+        /// The commit that took it back.
+        commit: String,
+    },
+    /// The revert stands beside the base branch.
+    Reverted {
+        /// The revert.
+        commit: String,
+        /// Its tree.
+        tree: String,
+        /// Head of the base branch.
+        base: String,
+    },
+    /// The base branch holds the rollback.
+    RolledBack {
+        /// The commit that took the phase back.
+        commit: String,
+    },
+    /// The base branch does not hold the merge that is to be taken back.
+    NotMerged,
     /// The number belongs to another phase, in words.
     NumberTaken(String),
     /// The submitted commit is on the release branch.
@@ -428,6 +495,49 @@ pub enum Change {
         /// Whether that was in an earlier life.
         adopted: bool,
     },
+    /// The score by which an earlier life was merged.
+    Scored(String),
+    /// A person wants a passed phase back out.
+    BeginRollback {
+        /// UID of the Decision.
+        uid: String,
+        /// Who.
+        user: String,
+        /// Why.
+        reason: String,
+    },
+    /// The revert to check is known.
+    BeginRevert {
+        /// The revert.
+        commit: String,
+        /// Its tree.
+        tree: String,
+        /// Head of the base branch.
+        base: String,
+    },
+    /// The revert is void: base or gate moved, or its checks are to run again.
+    DropRevert,
+    /// The base branch holds the rollback.
+    RolledBack {
+        /// The commit that took the phase back.
+        commit: String,
+    },
+    /// Git says that the phase was rolled back in an earlier life.
+    WasRolledBack {
+        /// Merge commit.
+        merge: String,
+        /// Tag.
+        tag: String,
+        /// The commit that took it back.
+        commit: String,
+    },
+    /// The rollback is given up: the phase has passed, as before.
+    EndRollback {
+        /// Why.
+        why: String,
+    },
+    /// A phase that was rolled back begins anew, with all its attempts.
+    BeginAnew,
 }
 
 /// What to do, and what to record once it is done.

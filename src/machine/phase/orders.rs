@@ -19,9 +19,14 @@ pub(super) fn obey(s: &Snapshot, order: &Order) -> Outcome {
         OrderKind::Retry(_) if order.attempt != s.attempt => {
             idle(format!("ignored: it speaks of attempt {}, this is attempt {}", order.attempt, s.attempt))
         }
+        OrderKind::Retry(_) if rolls_back(s) && order.commit.is_some() => {
+            idle("ignored: a rollback is a plain revert, which takes no commit; Retry without one".to_owned())
+        }
         OrderKind::Retry(attempts) => (retry(s, order, *attempts), format!("retried by {}", order.user)),
         OrderKind::Waive(what) => match s.state {
-            PhaseState::Passed | PhaseState::Failed => idle(format!("ignored: the phase is {:?} already", s.state)),
+            PhaseState::Passed | PhaseState::RollingBack | PhaseState::RolledBack | PhaseState::Failed => {
+                idle(format!("ignored: the phase is {:?} already", s.state))
+            }
             PhaseState::Pending
             | PhaseState::Preparing
             | PhaseState::Developing
@@ -31,6 +36,9 @@ pub(super) fn obey(s: &Snapshot, order: &Order) -> Outcome {
             | PhaseState::Merging
             | PhaseState::Escalated => (waive(s, order, what), format!("waived by {}", order.user)),
         },
+        OrderKind::Rollback => rollback(s, order),
+        // What has passed is not lost by that: git says first whether it was taken back, and `settle` uses the order.
+        OrderKind::Abort if rolls_back(s) => return act(vec![Action::StopTasks, Action::GiveUpRollback]),
         OrderKind::Abort => match s.state {
             PhaseState::Passed | PhaseState::Failed => idle(format!("ignored: the phase is {:?} already", s.state)),
             // It may be merged already: git says so first, and `settle` uses the order.
@@ -41,6 +49,8 @@ pub(super) fn obey(s: &Snapshot, order: &Order) -> Outcome {
             | PhaseState::Reviewing
             | PhaseState::Backoff
             | PhaseState::AwaitingApproval
+            | PhaseState::RollingBack
+            | PhaseState::RolledBack
             | PhaseState::Escalated => return Outcome { actions: vec![Action::StopTasks], changes: give_up(order) },
         },
         OrderKind::Pause => idle(format!("seen; by {}", order.user)),
@@ -48,6 +58,27 @@ pub(super) fn obey(s: &Snapshot, order: &Order) -> Outcome {
     };
     outcome.changes.push(Change::Used { uid: order.uid.clone(), remark });
     outcome
+}
+
+/// Whether the phase is on its way out of the base branch, or stopped there.
+fn rolls_back(s: &Snapshot) -> bool {
+    s.state == PhaseState::RollingBack || s.escalation.is_some_and(|(_, from)| from == PhaseState::RollingBack)
+}
+
+/// The order to take a passed phase back. What passed on top of it goes first.
+fn rollback(s: &Snapshot, order: &Order) -> (Outcome, String) {
+    if s.state != PhaseState::Passed {
+        return idle(format!("ignored: Rollback is for Passed phases, this one is {:?}", s.state));
+    }
+    if order.attempt != s.attempt {
+        return idle(format!("ignored: it speaks of attempt {}, this is attempt {}", order.attempt, s.attempt));
+    }
+    if !s.dependants.passed.is_empty() {
+        let names = s.dependants.passed.join(", ");
+        return idle(format!("ignored: {names} passed on top of it; roll back {names} first, then this one"));
+    }
+    let begin = Change::BeginRollback { uid: order.uid.clone(), user: order.user.clone(), reason: order.note.clone() };
+    (record(vec![begin]), format!("to be rolled back, by {}", order.user))
 }
 
 fn idle(remark: String) -> (Outcome, String) {
@@ -129,6 +160,8 @@ fn is_of_judgement(reason: EscalationReason) -> bool {
         | EscalationReason::Conflict
         | EscalationReason::TagTaken
         | EscalationReason::TaskFailed
+        | EscalationReason::DependencyRolledBack
+        | EscalationReason::RollbackFailed
         | EscalationReason::BudgetExceeded => false,
     }
 }
@@ -144,6 +177,8 @@ pub enum RetryLeads {
     ToTheReview,
     /// The merge is tried again.
     ToTheMerge,
+    /// The revert is made and checked again.
+    ToTheRollback,
     /// One more attempt begins, granted if none is left.
     ToAnAttempt,
 }
@@ -154,12 +189,19 @@ pub const fn retry_leads(reason: EscalationReason, from: PhaseState) -> RetryLea
         PhaseState::Pending | PhaseState::Preparing => RetryLeads::ToTheClaim,
         PhaseState::Developing => RetryLeads::ToTheTasks,
         PhaseState::Merging => RetryLeads::ToTheMerge,
+        PhaseState::RollingBack => RetryLeads::ToTheRollback,
+        PhaseState::Backoff | PhaseState::AwaitingApproval
+            if matches!(reason, EscalationReason::DependencyRolledBack) =>
+        {
+            RetryLeads::ToTheReview
+        }
         PhaseState::Reviewing if only_review_failed(reason) => RetryLeads::ToTheReview,
         PhaseState::Reviewing
         | PhaseState::Backoff
         | PhaseState::AwaitingApproval
         | PhaseState::Passed
         | PhaseState::Escalated
+        | PhaseState::RolledBack
         | PhaseState::Failed => RetryLeads::ToAnAttempt,
     }
 }
@@ -175,6 +217,7 @@ fn retry(s: &Snapshot, order: &Order, attempts: u32) -> Outcome {
         // There is no release branch yet that a commit could go to.
         (RetryLeads::ToTheClaim, _) => vec![Change::Enter(PhaseState::Preparing)],
         (RetryLeads::ToTheTasks, commit) => develop_on(s, commit.as_ref()),
+        (RetryLeads::ToTheRollback, _) => vec![Change::DropRevert, Change::Enter(PhaseState::RollingBack)],
         (RetryLeads::ToTheMerge, None) => vec![Change::Enter(PhaseState::Merging)],
         (RetryLeads::ToTheReview, None) => review_again().changes,
         (RetryLeads::ToTheMerge | RetryLeads::ToTheReview, Some(_)) | (RetryLeads::ToAnAttempt, _) => {
@@ -191,11 +234,13 @@ const fn only_review_failed(reason: EscalationReason) -> bool {
         | EscalationReason::PhaseTimeout
         | EscalationReason::TagTaken
         | EscalationReason::TaskFailed
+        | EscalationReason::DependencyRolledBack
         | EscalationReason::Conflict => true,
         EscalationReason::AttemptsExhausted
         | EscalationReason::NoProgress
         | EscalationReason::Gamed
         | EscalationReason::Disputed
+        | EscalationReason::RollbackFailed
         | EscalationReason::BudgetExceeded => false,
     }
 }

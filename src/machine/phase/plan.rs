@@ -38,6 +38,8 @@ fn takes_tasks(state: PhaseState) -> bool {
         | PhaseState::Merging
         | PhaseState::Passed
         | PhaseState::Escalated
+        | PhaseState::RollingBack
+        | PhaseState::RolledBack
         | PhaseState::Failed => false,
     }
 }
@@ -52,7 +54,8 @@ pub(super) fn of_next_attempt(status: &PhaseStatus, pushed: Option<&str>) -> Vec
             submitted: Some(commit.to_owned()),
             ..waiting(REWORK)
         }),
-        None if status.attempt == 0 => {}
+        // The first one, or the first after a rollback: what was taken away is there again, and the gate judges it.
+        None if status.state == PhaseState::Preparing || status.attempt == 0 => {}
         None => tasks.push(waiting(REWORK)),
     }
     tasks
@@ -75,4 +78,9 @@ pub fn base_check_task_name(phase: &str, base: &str, check: &str) -> String {
 /// Name of the AgentTask of a check or a reviewer: `{phase}-r{attempt}-{number}-{check}`, beside its ReviewResult.
 pub fn check_task_name(phase: &str, attempt: i32, number: i32, check: &str) -> String {
     format!("{phase}.r{attempt}-{number}.{check}")
+}
+
+/// Name of the AgentTask of a check on the n-th revert of a phase.
+pub fn rollback_check_task_name(phase: &str, attempt: i32, number: i32, check: &str) -> String {
+    format!("{phase}.rollback{attempt}-{number}.{check}")
 }

@@ -1,5 +1,7 @@
 //! Changes onto the status: what is recorded, what people and kstatus see of it.
 
+mod rollback;
+
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
@@ -59,6 +61,8 @@ pub struct Stamp {
     pub decisions: Vec<String>,
     /// What a person has to say before the merge: `approval`, `criterion x`.
     pub asked_of_person: Vec<String>,
+    /// Phases that depend on this one and have to stop before it is rolled back.
+    pub dependants_at_work: Vec<String>,
 }
 
 /// The status after these changes. Without changes it is the same status, but for facts that
@@ -88,7 +92,11 @@ pub fn project(before: &PhaseStatus, changes: &[Change], stamp: &Stamp) -> Phase
 fn is_possible(state: PhaseState, change: &Change) -> bool {
     let is_used = matches!(change, Change::Used { .. });
     match state {
-        PhaseState::Passed => is_used,
+        PhaseState::Passed => is_used || matches!(change, Change::BeginRollback { .. }),
+        PhaseState::RolledBack => {
+            let goes_on = matches!(change, Change::Enter(PhaseState::Preparing | PhaseState::Failed));
+            is_used || goes_on || matches!(change, Change::BeginAnew | Change::RestartClock | Change::Note(_))
+        }
         PhaseState::Failed => is_used || matches!(change, Change::Merged { .. } | Change::Enter(PhaseState::Passed)),
         PhaseState::Pending
         | PhaseState::Preparing
@@ -97,6 +105,7 @@ fn is_possible(state: PhaseState, change: &Change) -> bool {
         | PhaseState::Backoff
         | PhaseState::AwaitingApproval
         | PhaseState::Merging
+        | PhaseState::RollingBack
         | PhaseState::Escalated => true,
     }
 }
@@ -176,10 +185,22 @@ fn apply(status: &mut PhaseStatus, change: &Change, stamp: &Stamp) {
             status.escalation = Some(Escalation { reason: *reason, from: status.state, message: cut(message) });
             enter(status, PhaseState::Escalated, stamp);
         }
+        Change::Scored(score) => status.summary.score = cut_to(score, 8),
         Change::Merged { commit, tag, adopted } => {
             status.merge = Some(MergeStatus { commit: commit.clone(), tag: tag.clone() });
             status.adopted = *adopted;
+            status.rollback = None;
         }
+        Change::BeginRollback { uid, user, reason } => rollback::begin(status, uid, user, reason, stamp),
+        Change::BeginRevert { commit, tree, base } => rollback::begin_revert(status, commit, tree, base, stamp),
+        Change::DropRevert => rollback::drop_revert(status),
+        Change::RolledBack { commit } => rollback::done(status, commit, stamp),
+        Change::WasRolledBack { merge, tag, commit } => rollback::found(status, merge, tag, commit, stamp),
+        Change::EndRollback { why: _ } => {
+            status.rollback = None;
+            enter(status, PhaseState::Passed, stamp);
+        }
+        Change::BeginAnew => rollback::begin_anew(status),
     }
 }
 
@@ -306,6 +327,8 @@ fn bound_blocked(status: &mut PhaseStatus) {
         | PhaseState::Reviewing
         | PhaseState::Backoff
         | PhaseState::AwaitingApproval
+        | PhaseState::RollingBack
+        | PhaseState::RolledBack
         | PhaseState::Merging => {}
     }
     status.blocked_by.truncate(MAX_BLOCKED);
@@ -346,7 +369,7 @@ fn move_start(status: &mut PhaseStatus, pause: Option<jiff::SignedDuration>) {
 /// cannot go on, so that others on the same base branch do not wait for a person. What is tried
 /// again by itself keeps its place.
 fn turn(status: &mut PhaseStatus, stamp: &Stamp) {
-    let asks = matches!(status.state, PhaseState::Reviewing | PhaseState::Merging)
+    let asks = matches!(status.state, PhaseState::Reviewing | PhaseState::Merging | PhaseState::RollingBack)
         && !stamp.suspended
         && status.blocked_by.iter().all(|blocked| blocked.reason == BlockedReason::OperationFailed);
     status.turn_since = asks.then(|| status.turn_since.take().unwrap_or(Time(stamp.now)));

@@ -8,18 +8,25 @@ pub fn settle(s: &Snapshot, action: &Action, answer: Answer) -> Vec<Change> {
     match (s.state, action) {
         (PhaseState::Merging, Action::Claim) => return is_it_merged(s, answer),
         (PhaseState::Failed, Action::Claim) => return is_it_merged_after_all(answer),
+        (_, Action::GiveUpRollback) => return is_it_rolled_back(s, answer),
+        (_, Action::Revert) => return reverted(s, answer),
+        (_, Action::RollBack) => return rolled_back(answer),
         (_, _) => {}
     }
     match answer {
-        Answer::Done => Vec::new(),
+        // The others answer what was returned for above.
+        Answer::Done | Answer::Reverted { .. } | Answer::RolledBack { .. } | Answer::NotMerged => Vec::new(),
         Answer::Claimed { head, base } => vec![
             Change::Release { head, base: Some(base) },
             Change::BeginAttempt { pushed: None },
             Change::Enter(PhaseState::Developing),
         ],
-        Answer::Adopted { commit, tag } => {
-            vec![Change::Merged { commit, tag, adopted: true }, Change::Enter(PhaseState::Passed)]
+        Answer::Adopted { commit, tag, score } => {
+            let score = Some(score).filter(|score| !score.is_empty()).map(Change::Scored);
+            let merged = [Change::Merged { commit, tag, adopted: true }, Change::Enter(PhaseState::Passed)];
+            score.into_iter().chain(merged).collect()
         }
+        Answer::WasRolledBack { merge, tag, commit } => vec![Change::WasRolledBack { merge, tag, commit }],
         Answer::NumberTaken(message) => {
             vec![Change::Blocked(vec![Blocked { reason: BlockedReason::NumberTaken, message }])]
         }
@@ -38,11 +45,89 @@ pub fn settle(s: &Snapshot, action: &Action, answer: Answer) -> Vec<Change> {
     }
 }
 
+/// The revert is there to be checked, was merged before a crash, or cannot be made.
+fn reverted(s: &Snapshot, answer: Answer) -> Vec<Change> {
+    let merge = s.rollback.as_ref().map_or("", |rollback| &rollback.merge);
+    let (reason, message) = match answer {
+        Answer::Reverted { commit, tree, base } => return vec![Change::BeginRevert { commit, tree, base }],
+        Answer::RolledBack { commit } => return vec![Change::RolledBack { commit }],
+        // It was given up just before a crash.
+        Answer::Done => return vec![Change::EndRollback { why: "the rollback was given up".to_owned() }],
+        Answer::Conflict(paths) => (EscalationReason::Conflict, does_not_revert(merge, &paths)),
+        Answer::NotMerged => {
+            let message = format!("the base branch does not hold the merge {merge}; see git log, then Retry, or Abort");
+            (EscalationReason::RollbackFailed, message)
+        }
+        Answer::Claimed { .. }
+        | Answer::Adopted { .. }
+        | Answer::WasRolledBack { .. }
+        | Answer::NumberTaken(_)
+        | Answer::Integrated { .. }
+        | Answer::Stale { .. }
+        | Answer::BaseIntegrated { .. }
+        | Answer::Merged { .. }
+        | Answer::BaseMoved
+        | Answer::TagTaken(_)
+        | Answer::CommitMissing(_)
+        | Answer::NotReviewed(_) => return Vec::new(),
+    };
+    vec![Change::Escalate { reason, message }]
+}
+
+fn does_not_revert(merge: &str, paths: &[String]) -> String {
+    let short = merge.get(..12).unwrap_or(merge);
+    format!(
+        "what came after {short} changed the same lines: {}; to see it: git revert --no-commit -m 1 {short}. Roll back what came later and Retry, or Abort and deliver the removal as a phase of its own",
+        listed(paths)
+    )
+}
+
+/// What the checks have passed is on the base branch, or has to be made anew on the base branch as it is now.
+fn rolled_back(answer: Answer) -> Vec<Change> {
+    match answer {
+        Answer::RolledBack { commit } => vec![Change::RolledBack { commit }],
+        Answer::BaseMoved | Answer::NotReviewed(_) => vec![Change::DropRevert],
+        Answer::Done
+        | Answer::Claimed { .. }
+        | Answer::Adopted { .. }
+        | Answer::WasRolledBack { .. }
+        | Answer::Reverted { .. }
+        | Answer::NotMerged
+        | Answer::NumberTaken(_)
+        | Answer::Integrated { .. }
+        | Answer::Conflict(_)
+        | Answer::Stale { .. }
+        | Answer::BaseIntegrated { .. }
+        | Answer::Merged { .. }
+        | Answer::TagTaken(_)
+        | Answer::CommitMissing(_) => Vec::new(),
+    }
+}
+
+/// The rollback is given up, by a person or for what passed on top of the phase. What git says decides.
+fn is_it_rolled_back(s: &Snapshot, answer: Answer) -> Vec<Change> {
+    let abort = s.orders.first().filter(|order| order.kind == OrderKind::Abort);
+    let used = |remark: String| abort.map(|order| Change::Used { uid: order.uid.clone(), remark });
+    if let Answer::RolledBack { commit } = answer {
+        let used = used("ignored: the phase was rolled back already".to_owned());
+        return std::iter::once(Change::RolledBack { commit }).chain(used).collect();
+    }
+    let why = match abort {
+        Some(order) => format!("the rollback was given up by {}", order.user),
+        None => format!(
+            "the rollback was given up: {} passed meanwhile; roll that back first",
+            s.dependants.passed.join(", ")
+        ),
+    };
+    std::iter::once(Change::EndRollback { why: why.clone() }).chain(used(why)).collect()
+}
+
 /// A merge is not gone on with, because the gate changed or a person gave the phase up. What git
 /// says decides: a merge that was done before a crash stands.
 fn is_it_merged(s: &Snapshot, answer: Answer) -> Vec<Change> {
     match (answer, s.orders.first()) {
-        (Answer::Adopted { commit, tag }, _) => merged(commit, tag),
+        (Answer::Adopted { commit, tag, score: _ }, _) => merged(commit, tag),
+        (Answer::WasRolledBack { merge, tag, commit }, _) => vec![Change::WasRolledBack { merge, tag, commit }],
         (_, Some(order)) if order.kind == OrderKind::Abort => give_up(order),
         (Answer::TagTaken(tag), _) => vec![tag_taken(&tag)],
         (_, _) => review_again().changes,
@@ -53,8 +138,12 @@ fn is_it_merged(s: &Snapshot, answer: Answer) -> Vec<Change> {
 /// cannot be taken back.
 fn is_it_merged_after_all(answer: Answer) -> Vec<Change> {
     match answer {
-        Answer::Adopted { commit, tag } => merged(commit, tag),
+        Answer::Adopted { commit, tag, score: _ } => merged(commit, tag),
         Answer::Done
+        | Answer::WasRolledBack { .. }
+        | Answer::Reverted { .. }
+        | Answer::RolledBack { .. }
+        | Answer::NotMerged
         | Answer::Claimed { .. }
         | Answer::NumberTaken(_)
         | Answer::Integrated { .. }
@@ -96,7 +185,13 @@ fn integrated(action: &Action, commit: String, head: String) -> Vec<Change> {
 }
 
 fn conflict(s: &Snapshot, action: &Action, paths: &[String]) -> Vec<Change> {
-    let listed = paths.iter().take(20).map(String::as_str).collect::<Vec<_>>().join(", ");
+    let listed = listed(paths);
+    if *action == Action::Claim {
+        let message = format!(
+            "what the rollback took away does not fit what came after it: both changed {listed}; roll back what came later and Retry, or delete this Phase and make it anew, so that its tasks are done again"
+        );
+        return vec![Change::Escalate { reason: EscalationReason::Conflict, message }];
+    }
     let Some(task) = task_of(action) else {
         let message = format!(
             "the base branch does not merge into the release branch: both changed {listed}; merge it by hand, push it to a bugfix branch of this phase, and Retry with that commit"
@@ -120,6 +215,10 @@ fn conflict(s: &Snapshot, action: &Action, paths: &[String]) -> Vec<Change> {
     ]
 }
 
+fn listed(paths: &[String]) -> String {
+    paths.iter().take(20).map(String::as_str).collect::<Vec<_>>().join(", ")
+}
+
 fn task_of(action: &Action) -> Option<&str> {
     match action {
         Action::Integrate(task) | Action::EnsureTask(task) => Some(task),
@@ -130,6 +229,9 @@ fn task_of(action: &Action) -> Option<&str> {
         | Action::EnsureReviewer(_)
         | Action::EnsureResult
         | Action::Merge
+        | Action::Revert
+        | Action::RollBack
+        | Action::GiveUpRollback
         | Action::StopTasks => None,
     }
 }

@@ -36,6 +36,14 @@ pub(super) fn waiting_for(status: &PhaseStatus, stamp: &Stamp) -> String {
         }
         PhaseState::AwaitingApproval => cut_to(&format!("you: {}", stamp.asked_of_person.join(", ")), 500),
         PhaseState::Merging => "the merge".to_owned(),
+        PhaseState::RollingBack if !stamp.dependants_at_work.is_empty() => {
+            cut_to(&format!("{} to stop", stamp.dependants_at_work.join(", ")), 500)
+        }
+        PhaseState::RollingBack => match &status.rollback {
+            Some(rollback) if !rollback.commit.is_empty() => "checks of the base branch without it".to_owned(),
+            Some(_) | None => "its turn on the base branch".to_owned(),
+        },
+        PhaseState::RolledBack => "you: a raised spec.version".to_owned(),
         PhaseState::Escalated => {
             let why =
                 status.escalation.as_ref().map_or_else(String::new, |escalation| format!("{:?}", escalation.reason));

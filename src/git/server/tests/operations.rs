@@ -32,6 +32,7 @@ async fn a_phase_goes_from_claim_to_merge_and_a_redo_changes_nothing() {
         base: base.clone(),
         claim: RefName::new("refs/phasegate/claims/phase-1").unwrap(),
         tag: tag.clone(),
+        reapply: None,
     };
     let claimed = client.call("team", "hello", &claim).await.unwrap();
     let ClaimReleaseAnswer::Claimed { base: start, .. } = claimed else { panic!("{claimed:?}") };
@@ -57,6 +58,7 @@ async fn a_phase_goes_from_claim_to_merge_and_a_redo_changes_nothing() {
     let merge = MergeToBase {
         phase: phase(),
         release,
+        rolls_back: None,
         head,
         tree,
         base,
@@ -73,7 +75,7 @@ async fn a_phase_goes_from_claim_to_merge_and_a_redo_changes_nothing() {
 
     let before = served.refs();
     assert_eq!(client.call("team", "hello", &merge).await.unwrap(), merged);
-    let adopted = ClaimReleaseAnswer::Adopted { commit, tag };
+    let adopted = ClaimReleaseAnswer::Adopted { commit, tag, score: None };
     assert_eq!(client.call("team", "hello", &claim).await.unwrap(), adopted);
     assert_eq!(served.refs(), before);
     let tags = ok(work.git(&["ls-remote", &served.remote("check"), "refs/tags/*"]).await);

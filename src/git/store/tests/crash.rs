@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{merge_to_base, support::*};
+use super::{merge_to_base, rollback, support::*};
 use crate::git::{flow::Line, ops::*, store::Execute};
 
 type Refs = BTreeMap<String, String>;
@@ -80,6 +80,19 @@ async fn an_integration_comes_to_the_same_end() {
 async fn a_merge_to_base_comes_to_the_same_end_from_every_part_of_it() {
     let (world, operation) = merge_to_base::ready().await;
     survives(&world, operation, |_| true).await;
+}
+
+#[tokio::test]
+async fn a_rollback_comes_to_the_same_end_from_every_part_of_it() {
+    let (world, merge) = rollback::passed().await;
+    let order = "another".to_owned();
+    let given_up = Revert { give_up: true, order: order.clone(), ..rollback::revert_of(&merge) };
+    world.call(Revert { order, ..rollback::revert_of(&merge) }).await;
+    survives(&world, given_up, |_| true).await;
+    survives(&world, rollback::revert_of(&merge), |_| true).await;
+    let operation = rollback::rollback_of(&world, &merge).await;
+    survives(&world, operation, |_| true).await;
+    survives(&world, rollback::raised(&world, &merge).await, |_| true).await;
 }
 
 #[tokio::test]

@@ -16,11 +16,12 @@ pub(super) async fn ready() -> (World, MergeToBase) {
     (world, operation)
 }
 
-fn merge_of(world: &World, uid: &str) -> MergeToBase {
+pub(super) fn merge_of(world: &World, uid: &str) -> MergeToBase {
     let head = world.head(&release());
     MergeToBase {
         phase: phase(uid),
         release: release(),
+        rolls_back: None,
         tree: world.tree(&head),
         head,
         base: branch("main"),
@@ -37,7 +38,7 @@ fn merge_of(world: &World, uid: &str) -> MergeToBase {
     }
 }
 
-fn merged(answer: MergeToBaseAnswer) -> CommitId {
+pub(super) fn merged(answer: MergeToBaseAnswer) -> CommitId {
     let MergeToBaseAnswer::Merged { commit, .. } = answer else { panic!("{answer:?}") };
     commit
 }
@@ -151,8 +152,9 @@ async fn a_tag_that_is_taken_stops_the_merge_before_anything_moves() {
 #[tokio::test]
 async fn a_phase_made_anew_adopts_what_its_name_has_passed() {
     let (world, operation) = ready().await;
+    let operation = MergeToBase { note: "Phase: team/hello-1\nScore: 9.91\n".to_owned(), ..operation };
     let commit = merged(world.call(operation).await);
-    let adopted = ClaimReleaseAnswer::Adopted { commit, tag: tag() };
+    let adopted = ClaimReleaseAnswer::Adopted { commit, tag: tag(), score: Some("9.91".to_owned()) };
     assert_eq!(world.call(claim_of("uid-1")).await, adopted);
     assert_eq!(world.call(claim_of("uid-of-a-new-object")).await, adopted);
     let mut stranger = claim_of("uid-3");

@@ -46,6 +46,7 @@ pub(super) fn claim_of(uid: &str) -> ClaimRelease {
         base: branch("main"),
         claim: RefName::new("refs/phasegate/claims/phase-1").unwrap(),
         tag: tag(),
+        reapply: None,
     }
 }
 

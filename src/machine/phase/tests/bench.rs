@@ -13,8 +13,9 @@ use crate::{
         review_result::Verdict,
     },
     machine::phase::{
-        Action, Answer, Change, CheckFact, CheckWork, Judgement, Order, OrderKind, Outcome, ReviewFact, Snapshot,
-        Stamp, TaskFact, Work, base_check_task_name, check_task_name, decide, planned, project, settle,
+        Action, Answer, Change, CheckFact, CheckWork, Dependants, Judgement, Order, OrderKind, Outcome, ReviewFact,
+        RollbackFact, Snapshot, Stamp, TaskFact, Work, base_check_task_name, check_task_name, decide, planned, project,
+        rollback_check_task_name, settle,
     },
 };
 
@@ -52,6 +53,12 @@ pub(super) struct World {
     pub(super) results: BTreeMap<String, Judgement>,
     /// Decisions, oldest first.
     pub(super) decisions: Vec<Order>,
+    /// Whether the spec's version is another than the one that passed.
+    pub(super) raised: bool,
+    pub(super) dependants: Dependants,
+    pub(super) dependency_rolled_back: Option<String>,
+    /// Why the checks of a revert stand against it, once they have ended.
+    pub(super) rollback_refused: Option<(EscalationReason, String)>,
 }
 
 impl Default for World {
@@ -79,13 +86,18 @@ impl Default for World {
             check_tasks: BTreeMap::new(),
             results: BTreeMap::new(),
             decisions: Vec::new(),
+            raised: false,
+            dependants: Dependants::default(),
+            dependency_rolled_back: None,
+            rollback_refused: None,
         }
     }
 }
 
 /// The facts of a decision, as the reconciler's `observe` derives them.
 pub(super) fn snapshot(status: &PhaseStatus, world: &World) -> Snapshot {
-    let over = matches!(status.state, PhaseState::Passed | PhaseState::Escalated | PhaseState::Failed);
+    let over = matches!(status.state, PhaseState::Passed | PhaseState::Escalated | PhaseState::Failed)
+        || (status.state == PhaseState::RolledBack && !world.raised);
     let used: BTreeSet<&String> = status.used_decisions.iter().collect();
     let plan = planned(status, &world.spec_tasks);
     let review = status.review.as_ref().filter(|review| !review.commit.is_empty());
@@ -138,7 +150,27 @@ pub(super) fn snapshot(status: &PhaseStatus, world: &World) -> Snapshot {
         },
         escalation: status.escalation.as_ref().map(|escalation| (escalation.reason, escalation.from)),
         passed_once: status.history.iter().any(|judged| judged.verdict == Verdict::Pass),
+        rollback: status.rollback.as_ref().map(|rollback| RollbackFact {
+            merge: rollback.merge.clone(),
+            commit: Some(rollback.commit.clone()).filter(|commit| !commit.is_empty()),
+            gate_hash: rollback.gate_hash.clone(),
+            checks: world
+                .checks
+                .iter()
+                .map(|check| rollback_fact(status.attempt, rollback.number, check, world))
+                .collect(),
+            refused: world.rollback_refused.clone(),
+        }),
+        raised: world.raised && status.rollback.is_some(),
+        dependants: world.dependants.clone(),
+        dependency_rolled_back: world.dependency_rolled_back.clone(),
     }
+}
+
+fn rollback_fact(attempt: i32, number: i32, check: &str, world: &World) -> CheckFact {
+    let name = rollback_check_task_name(NAME, attempt, number, check);
+    let work = world.check_tasks.get(&name).copied().unwrap_or(CheckWork::Missing);
+    CheckFact { name: check.to_owned(), work, waits_for_base: false }
 }
 
 fn check_fact(attempt: i32, number: i32, check: &str, world: &World) -> CheckFact {
@@ -188,6 +220,7 @@ pub(super) fn stamp(world: &World, second: i64) -> Stamp {
         suspended: world.suspended,
         decisions: world.decisions.iter().map(|order| order.uid.clone()).collect(),
         asked_of_person: vec!["approval".into()],
+        dependants_at_work: world.dependants.at_work.clone(),
     }
 }
 
@@ -383,7 +416,15 @@ fn told(change: &Change) -> String {
         Change::Merged { commit, .. } => format!("Merged({commit})"),
         Change::Waived { what, .. } => format!("Waived({})", what.findings.join(" ")),
         Change::Blocked(reasons) => format!("Blocked({:?})", reasons[0].reason),
-        Change::Enter(_)
+        Change::BeginRollback { user, .. } => format!("BeginRollback({user})"),
+        Change::BeginRevert { commit, .. } => format!("BeginRevert({commit})"),
+        Change::RolledBack { commit } => format!("RolledBack({commit})"),
+        Change::WasRolledBack { commit, .. } => format!("WasRolledBack({commit})"),
+        Change::EndRollback { .. } => "EndRollback".to_owned(),
+        Change::DropRevert
+        | Change::BeginAnew
+        | Change::Scored(_)
+        | Change::Enter(_)
         | Change::RestartClock
         | Change::TaskWorking(_)
         | Change::DropReview

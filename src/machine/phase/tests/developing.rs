@@ -24,7 +24,7 @@ fn claim(answer: Answer) -> Answers {
 }
 
 fn adopted() -> Answer {
-    Answer::Adopted { commit: "m0".into(), tag: "phase-1-v1".into() }
+    Answer::Adopted { commit: "m0".into(), tag: "phase-1-v1".into(), score: "9.61".into() }
 }
 
 #[rstest]
@@ -39,7 +39,7 @@ fn adopted() -> Answer {
     &["Claim", "Release(c0)", "BeginAttempt()", "Enter(Developing)"], PhaseState::Developing, &["EnsureTask(a)", "EnsureTask(b)"]
 )]
 #[case::a_phase_that_was_merged_before_is_adopted(
-    preparing(), claim(adopted()), &["Claim", "Merged(m0)", "Enter(Passed)"], PhaseState::Passed, &[]
+    preparing(), claim(adopted()), &["Claim", "Scored(9.61)", "Merged(m0)", "Enter(Passed)"], PhaseState::Passed, &[]
 )]
 #[case::a_taken_number_is_named_and_asked_for_again_when_woken(
     preparing(), claim(Answer::NumberTaken("held by q".into())), &["Claim", "Blocked(NumberTaken)"], PhaseState::Preparing, &["Claim"]

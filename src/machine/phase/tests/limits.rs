@@ -89,6 +89,9 @@ fn state() -> impl Strategy<Value = PhaseState> {
         S::AwaitingApproval,
         S::Merging,
         S::Escalated,
+        S::Passed,
+        S::RollingBack,
+        S::RolledBack,
     ])
 }
 
@@ -107,6 +110,11 @@ fn change() -> impl Strategy<Value = Change> {
         state().prop_map(Change::Enter),
         Just(Change::RestartClock),
         Just(Change::DropReview),
+        Just(Change::DropRevert),
+        Just(Change::BeginAnew),
+        (text(), text()).prop_map(|(user, reason)| Change::BeginRollback { uid: "d".repeat(36), user, reason }),
+        (commit(), commit(), commit()).prop_map(|(commit, tree, base)| Change::BeginRevert { commit, tree, base }),
+        commit().prop_map(|commit| Change::RolledBack { commit }),
         prop::option::of(commit()).prop_map(|pushed| Change::BeginAttempt { pushed }),
         (commit(), prop::option::of(commit())).prop_map(|(head, base)| Change::Release { head, base }),
         name().prop_map(Change::TaskWorking),
@@ -157,6 +165,7 @@ prop_compose! {
             blocked,
             suspended,
             decisions: vec![],
+            dependants_at_work: Vec::new(),
             asked_of_person: asked,
         }
     }

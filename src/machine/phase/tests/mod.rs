@@ -8,3 +8,4 @@ mod limits;
 mod model;
 mod orders;
 mod reviewing;
+mod rollback;

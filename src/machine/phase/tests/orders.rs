@@ -94,7 +94,7 @@ fn given_up_while_merging() -> Bench {
 
 #[rstest]
 #[case::that_was_merged_all_the_same_has_passed(
-    Answer::Adopted { commit: "m1".into(), tag: "t".into() }, &["StopTasks", "Claim", "Merged(m1)", "Enter(Passed)"], PhaseState::Passed, &[]
+    Answer::Adopted { commit: "m1".into(), tag: "t".into(), score: String::new() }, &["StopTasks", "Claim", "Merged(m1)", "Enter(Passed)"], PhaseState::Passed, &[]
 )]
 #[case::that_was_not_stays_failed(claimed(), &["StopTasks", "Claim"], PhaseState::Failed, &["StopTasks", "Claim"])]
 #[case::whose_tag_is_anothers_stays_failed(

@@ -253,7 +253,7 @@ fn another_gate() -> Bench {
 }
 
 fn was_merged() -> Answers {
-    vec![(Action::Claim, Answer::Adopted { commit: "m1".into(), tag: "phase-1-v1".into() })]
+    vec![(Action::Claim, Answer::Adopted { commit: "m1".into(), tag: "phase-1-v1".into(), score: String::new() })]
 }
 
 fn was_not() -> Answers {

@@ -50,6 +50,7 @@ enum Step {
     GateEdited,
     TimePasses,
     Decided(Wish),
+    VersionRaised,
 }
 
 impl World {
@@ -70,7 +71,8 @@ impl World {
         self.attempt_decreased |= after.status.attempt < self.outside.phase.status.attempt;
         let state = after.status.state;
         let corrected = state == PhaseState::Passed && !self.outside.git.merged.is_empty();
-        if matches!(state, PhaseState::Passed | PhaseState::Failed) && (self.ended.is_none() || corrected) {
+        let ends = matches!(state, PhaseState::Passed | PhaseState::Failed) && !config.orders.contains(&Wish::Rollback);
+        if ends && (self.ended.is_none() || corrected) {
             self.ended = Some(state);
         }
         if state == PhaseState::Escalated && self.outside.objects.timed_out {
@@ -108,6 +110,7 @@ impl World {
             Wish::Abort => (OrderKind::Abort, true, None),
             Wish::Approve => (OrderKind::Approve(vec![]), status.state == PhaseState::AwaitingApproval, reviewed),
             Wish::Waive => (OrderKind::Waive(Waived::default()), true, None),
+            Wish::Rollback => (OrderKind::Rollback, status.state == PhaseState::Passed, None),
             Wish::Reject => (OrderKind::Reject, status.state == PhaseState::AwaitingApproval, reviewed),
         };
         let attempt = u32::try_from(status.attempt).unwrap();
@@ -164,6 +167,11 @@ impl Model for Config {
         if self.timeout && !timed_out && world.state() == PhaseState::Developing {
             steps.push(Step::TimePasses);
         }
+        let after_the_pass =
+            matches!(world.state(), PhaseState::Passed | PhaseState::RollingBack | PhaseState::RolledBack);
+        if self.orders.contains(&Wish::Rollback) && !world.outside.phase.raised && after_the_pass {
+            steps.push(Step::VersionRaised);
+        }
         steps.extend(self.orders.iter().filter(|wish| world.order(**wish).is_some()).map(|wish| Step::Decided(*wish)));
     }
 
@@ -199,6 +207,9 @@ impl Model for Config {
                 world.outside.git.base += 1;
             }
             Step::GateEdited => world.objects().gate = 2,
+            Step::VersionRaised => {
+                world.outside.phase = Recorded::new((*world.outside.phase.status).clone(), true);
+            }
             Step::TimePasses => world.objects().timed_out = true,
             Step::Decided(wish) => {
                 let order = world.order(wish)?;
@@ -217,7 +228,15 @@ impl Model for Config {
                 };
                 world.outside.git.merged.iter().all(passed)
             }),
-            Property::always("at most one merge", |_, world: &World| world.outside.git.merged.len() <= 1),
+            Property::always("one merge, and one more for each that was taken back", |_, world: &World| {
+                world.outside.git.merged.len() <= 1 + world.outside.git.taken_back.len()
+            }),
+            Property::always("nothing is taken back twice, nor unchecked, nor without an order", |_, world: &World| {
+                let taken_back = &world.outside.git.taken_back;
+                let twice = taken_back.iter().any(|one| taken_back.iter().filter(|other| *other == one).count() > 1);
+                let orders = world.outside.objects.orders.iter().filter(|order| order.kind == OrderKind::Rollback);
+                !twice && !world.outside.git.unchecked && taken_back.len() <= orders.count()
+            }),
             Property::always("an approval is waited for", |config: &Self, world: &World| {
                 !config.approval
                     || world.outside.git.merged.is_empty()
@@ -229,7 +248,8 @@ impl Model for Config {
                 let limit = i32::try_from(config.max_attempts).unwrap() + status.granted_attempts;
                 let retries =
                     world.outside.objects.orders.iter().filter(|order| matches!(order.kind, OrderKind::Retry(_)));
-                status.attempt <= limit && status.granted_attempts <= i32::try_from(retries.count()).unwrap()
+                let anew = world.outside.git.taken_back.len() * config.max_attempts as usize;
+                status.attempt <= limit && status.granted_attempts <= i32::try_from(retries.count() + anew).unwrap()
             }),
             Property::always("a task is integrated once per attempt", |_, world: &World| {
                 let Some((_, work)) = &world.outside.git.release else { return true };
@@ -245,20 +265,26 @@ impl Model for Config {
             Property::always(END, |_, world: &World| world.ended.is_none_or(|ended| ended == world.state())),
             Property::always("a phase goes on, or waits for a person", |config: &Self, world: &World| {
                 let rests = match world.state() {
-                    PhaseState::Passed | PhaseState::Failed | PhaseState::Escalated | PhaseState::AwaitingApproval => {
-                        true
-                    }
+                    PhaseState::Passed
+                    | PhaseState::Failed
+                    | PhaseState::Escalated
+                    | PhaseState::RolledBack
+                    | PhaseState::AwaitingApproval => true,
                     PhaseState::Pending
                     | PhaseState::Preparing
                     | PhaseState::Developing
                     | PhaseState::Reviewing
                     | PhaseState::Backoff
+                    | PhaseState::RollingBack
                     | PhaseState::Merging => false,
                 };
                 rests || !world.is_quiet(config)
             }),
-            Property::always("what was merged is recorded as merged", |config: &Self, world: &World| {
-                world.outside.git.merged.is_empty() || world.state() == PhaseState::Passed || !world.is_quiet(config)
+            Property::always("what is recorded is what git says", |config: &Self, world: &World| {
+                let git = &world.outside.git;
+                let stops = world.state() == PhaseState::Escalated && world.outside.phase.status.merge.is_some();
+                let recorded = world.state() == PhaseState::Passed || stops;
+                (git.merged.len() > git.taken_back.len()) == recorded || !world.is_quiet(config)
             }),
             Property::sometimes(PASSES, |_, world: &World| world.state() == PhaseState::Passed),
         ]
@@ -296,6 +322,7 @@ fn small() -> Config {
         approval: false,
         reviewed: false,
         orders: vec![],
+        needed: false,
     }
 }
 
@@ -336,6 +363,28 @@ fn conflicts_and_timeouts_hold_every_promise() {
         ..small()
     };
     assert_eq!(broken(config), []);
+}
+
+/// A phase that passes at once, is taken back, and is delivered again once its version is raised.
+fn rolled_back() -> Config {
+    let orders = vec![Wish::Rollback];
+    Config { max_attempts: 1, verdicts: vec![Verdict::Pass], orders, ..small() }
+}
+
+#[test]
+fn a_rollback_and_what_comes_after_it_hold_every_promise() {
+    assert_eq!(broken(Config { base_moves: true, gate_edit: true, ..rolled_back() }), []);
+}
+
+#[test]
+fn a_rollback_that_is_refused_tried_again_and_given_up_holds_every_promise() {
+    let orders = vec![Wish::Rollback, Wish::Retry, Wish::Abort];
+    assert_eq!(broken(Config { needed: true, orders, ..rolled_back() }), []);
+}
+
+#[test]
+fn a_rollback_by_two_operators_holds_every_promise() {
+    assert_eq!(broken(Config { replicas: 2, ..rolled_back() }), []);
 }
 
 /// Two operators that both believe to be the leader, each with caches that lag on their own.

@@ -12,12 +12,12 @@ use super::super::bench::{self, NAME};
 use crate::{
     api::{
         agent_task::FailureClass,
-        phase::{PhaseStatus, PhaseTaskState},
+        phase::{EscalationReason, PhaseState, PhaseStatus, PhaseTaskState},
         review_result::Verdict,
     },
     machine::phase::{
         Action, Answer, Change, CheckWork, Judgement, Order, Outcome, Snapshot, Work, agent_task_name,
-        base_check_task_name, check_task_name, decide, project, settle,
+        base_check_task_name, check_task_name, decide, project, rollback_check_task_name, settle,
     },
 };
 
@@ -49,6 +49,8 @@ pub(super) struct Config {
     pub(super) reviewed: bool,
     /// Decisions that persons make, each at most once.
     pub(super) orders: Vec<Wish>,
+    /// Whether the base branch without the phase fails its check.
+    pub(super) needed: bool,
 }
 
 /// A Decision that a person may make.
@@ -59,6 +61,7 @@ pub(super) enum Wish {
     Approve,
     Reject,
     Waive,
+    Rollback,
 }
 
 /// A recorded status, compared and hashed as the API server would store it.
@@ -66,22 +69,24 @@ pub(super) enum Wish {
 pub(super) struct Recorded {
     pub(super) status: Arc<PhaseStatus>,
     stored: Arc<str>,
+    /// Whether the spec's version is the second one: spec and status are one object, and seen together.
+    pub(super) raised: bool,
     /// Of what is stored, taken once: states are hashed far more often than statuses are written.
     print: u64,
 }
 
 impl Recorded {
-    pub(super) fn new(status: PhaseStatus) -> Self {
+    pub(super) fn new(status: PhaseStatus, raised: bool) -> Self {
         let stored: Arc<str> = serde_json::to_string(&status).unwrap().into();
         let mut hasher = DefaultHasher::new();
-        stored.hash(&mut hasher);
-        Self { status: Arc::new(status), stored, print: hasher.finish() }
+        (&stored, raised).hash(&mut hasher);
+        Self { status: Arc::new(status), stored, raised, print: hasher.finish() }
     }
 }
 
 impl PartialEq for Recorded {
     fn eq(&self, other: &Self) -> bool {
-        self.print == other.print && self.stored == other.stored
+        self.print == other.print && self.raised == other.raised && self.stored == other.stored
     }
 }
 
@@ -119,6 +124,18 @@ pub(super) struct Git {
     /// Base it contains, and submissions that are in.
     pub(super) release: Option<(u8, BTreeSet<String>)>,
     pub(super) merged: Vec<String>,
+    /// The tags, by whether the version was raised.
+    tags: BTreeMap<bool, String>,
+    /// The release branch is that of the raised version.
+    anew: bool,
+    /// The revert beside the base branch.
+    revert: Option<String>,
+    /// The order is given up for good.
+    given_up: bool,
+    /// Merges that were taken back.
+    pub(super) taken_back: Vec<String>,
+    /// One of them without its check.
+    pub(super) unchecked: bool,
 }
 
 impl Git {
@@ -157,12 +174,13 @@ impl Outside {
             gate: 1,
             timed_out: false,
         };
-        Self { phase: Recorded::new(PhaseStatus::default()), objects: Arc::new(objects), git: Git::default() }
+        Self { phase: Recorded::new(PhaseStatus::default(), false), objects: Arc::new(objects), git: Git::default() }
     }
 }
 
 /// The facts as a replica with these caches sees them.
-fn facts(config: &Config, phase: &PhaseStatus, seen: &Objects) -> bench::World {
+fn facts(config: &Config, recorded: &Recorded, seen: &Objects) -> bench::World {
+    let phase = &recorded.status;
     let judgement = |result: &ResultOf| match result.verdict {
         None => Judgement::Pending,
         Some(verdict) => Judgement::Judged {
@@ -192,6 +210,8 @@ fn facts(config: &Config, phase: &PhaseStatus, seen: &Objects) -> bench::World {
         check_tasks: seen.checks.clone(),
         results: results.map(|(name, result)| (name.clone(), judgement(result))).collect(),
         decisions: seen.orders.clone(),
+        raised: recorded.raised,
+        rollback_refused: config.needed.then(|| (EscalationReason::RollbackFailed, "it is needed".into())),
         ..bench::World::default()
     }
 }
@@ -203,7 +223,7 @@ fn gate(phase: &PhaseStatus, seen: &Objects) -> String {
 
 /// Observe and decide. Nothing if there is nothing to do.
 pub(super) fn depart(config: &Config, phase: &Recorded, seen: &Arc<Objects>) -> Option<Flight> {
-    let world = facts(config, &phase.status, seen);
+    let world = facts(config, phase, seen);
     let snapshot = bench::snapshot(&phase.status, &world);
     let outcome = decide(&snapshot);
     let changes = outcome.changes.clone();
@@ -235,8 +255,8 @@ impl Flight {
 
     /// The status to write. Time stands still: it only grows, and the machine never compares it.
     pub(super) fn arrive(&self, config: &Config) -> Recorded {
-        let stamp = bench::stamp(&facts(config, &self.from.status, &self.seen), 1000);
-        Recorded::new(project(&self.from.status, &self.changes, &stamp))
+        let stamp = bench::stamp(&facts(config, &self.from, &self.seen), 1000);
+        Recorded::new(project(&self.from.status, &self.changes, &stamp), self.from.raised)
     }
 
     fn perform(&self, config: &Config, action: &Action, outside: &mut Outside) -> Answer {
@@ -244,7 +264,7 @@ impl Flight {
         let objects = Arc::make_mut(&mut outside.objects);
         let git = &mut outside.git;
         match action {
-            Action::Claim => claim(git),
+            Action::Claim => claim(git, status, self.from.raised),
             Action::EnsureTask(name) => {
                 let task = status.tasks.iter().find(|task| &task.name == name).unwrap();
                 let dispatch = task.dispatch + i32::from(task.state == PhaseTaskState::Waiting);
@@ -266,6 +286,12 @@ impl Flight {
                 objects.checks.entry(base_check_task_name(NAME, base, name)).or_insert(CheckWork::Active);
                 Answer::Done
             }
+            Action::EnsureCheck(name) if status.state == PhaseState::RollingBack => {
+                let number = status.rollback.as_ref().unwrap().number;
+                let name = rollback_check_task_name(NAME, status.attempt, number, name);
+                objects.checks.entry(name).or_insert(CheckWork::Active);
+                Answer::Done
+            }
             Action::EnsureCheck(name) | Action::EnsureReviewer(name) => {
                 let number = status.review.as_ref().unwrap().number;
                 let name = check_task_name(NAME, status.attempt, number, name);
@@ -279,7 +305,19 @@ impl Flight {
                 objects.results.entry(review.result.clone()).or_insert(result);
                 Answer::Done
             }
-            Action::Merge => merge(git, status),
+            Action::Merge => merge(git, status, self.from.raised),
+            Action::Revert => revert(git, status),
+            Action::RollBack => {
+                let number = status.rollback.as_ref().unwrap().number;
+                let check = rollback_check_task_name(NAME, status.attempt, number, "test");
+                let checked = objects.checks.get(&check) == Some(&CheckWork::Ended) && !config.needed;
+                roll_back(git, status, checked)
+            }
+            Action::GiveUpRollback => is_taken_back(git, status).unwrap_or_else(|| {
+                git.revert = None;
+                git.given_up = true;
+                Answer::Done
+            }),
             Action::StopTasks => {
                 // Only what the cache shows is stopped.
                 let stop = |name: &String, active: bool, seen: bool| !(active && seen) || name.is_empty();
@@ -294,11 +332,27 @@ impl Flight {
     }
 }
 
-fn claim(git: &mut Git) -> Answer {
-    if let Some(commit) = git.merged.first() {
-        return Answer::Adopted { commit: commit.clone(), tag: "t".into() };
+fn tag(raised: bool) -> String {
+    format!("t{}", 1 + u8::from(raised))
+}
+
+fn claim(git: &mut Git, status: &PhaseStatus, raised: bool) -> Answer {
+    if let Some(merge) = git.tags.get(&raised).cloned() {
+        let tag = tag(raised);
+        return if git.taken_back.contains(&merge) {
+            Answer::WasRolledBack { commit: format!("r{merge}"), merge, tag }
+        } else {
+            Answer::Adopted { commit: merge, tag, score: String::new() }
+        };
     }
     let base = git.base;
+    let reverted = status.rollback.as_ref().is_some_and(|rollback| rollback.reverted.is_some());
+    // Once claimed the branch keeps its name, also if the version is edited.
+    if raised && reverted && status.release.is_none() && !git.anew {
+        let work = git.release.take().unwrap().1;
+        git.release = Some((base, work));
+        git.anew = true;
+    }
     let claimed = git.release.get_or_insert((base, BTreeSet::new())).0;
     Answer::Claimed { head: git.head(), base: claimed.to_string() }
 }
@@ -312,9 +366,44 @@ fn integrate(config: &Config, git: &mut Git, submission: &str) -> Answer {
     Answer::Integrated { commit: submission.to_owned(), head: git.head() }
 }
 
-fn merge(git: &mut Git, status: &PhaseStatus) -> Answer {
+/// As the service answers: done before, whoever did it.
+fn is_taken_back(git: &Git, status: &PhaseStatus) -> Option<Answer> {
+    let merge = &status.rollback.as_ref().unwrap().merge;
+    git.taken_back.contains(merge).then(|| Answer::RolledBack { commit: format!("r{merge}") })
+}
+
+fn revert(git: &mut Git, status: &PhaseStatus) -> Answer {
+    if let Some(done) = is_taken_back(git, status) {
+        return done;
+    }
+    if git.given_up {
+        return Answer::Done;
+    }
+    let commit = format!("{}-{}", git.base, status.rollback.as_ref().unwrap().merge);
+    git.revert = Some(commit.clone());
+    Answer::Reverted { tree: commit.clone(), commit, base: git.base.to_string() }
+}
+
+fn roll_back(git: &mut Git, status: &PhaseStatus, checked: bool) -> Answer {
+    if let Some(done) = is_taken_back(git, status) {
+        return done;
+    }
+    let rollback = status.rollback.as_ref().unwrap();
+    if git.base.to_string() != rollback.base {
+        return Answer::BaseMoved;
+    }
+    if git.revert.as_ref() != Some(&rollback.commit) {
+        return Answer::NotReviewed("elsewhere".into());
+    }
+    git.taken_back.push(rollback.merge.clone());
+    git.unchecked |= !checked;
+    git.base += 1;
+    Answer::RolledBack { commit: format!("r{}", rollback.merge) }
+}
+
+fn merge(git: &mut Git, status: &PhaseStatus, raised: bool) -> Answer {
     let review = status.review.as_ref().unwrap();
-    let done = Answer::Merged { commit: review.commit.clone(), tag: "t".into() };
+    let done = Answer::Merged { commit: review.commit.clone(), tag: tag(raised) };
     if git.merged.contains(&review.commit) {
         return done;
     }
@@ -324,11 +413,16 @@ fn merge(git: &mut Git, status: &PhaseStatus) -> Answer {
     if git.head() != review.commit {
         return Answer::NotReviewed("elsewhere".into());
     }
-    if let Some(commit) = git.merged.first() {
+    if let Some(commit) = git.tags.get(&raised) {
         // The tag is there; whose it is, the claim says.
-        return Answer::Merged { commit: commit.clone(), tag: "t".into() };
+        return if git.taken_back.contains(commit) {
+            Answer::TagTaken(tag(raised))
+        } else {
+            Answer::Merged { commit: commit.clone(), tag: tag(raised) }
+        };
     }
     git.merged.push(review.commit.clone());
+    git.tags.insert(raised, review.commit.clone());
     git.base += 1;
     done
 }
