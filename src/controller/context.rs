@@ -1,7 +1,7 @@
 //! What every reconciler is given: the client, the caches, the configuration, and the record of
 //! its own writes. Nothing that decides belongs here.
 
-use std::{collections::HashMap, sync::Mutex};
+use std::{collections::HashMap, sync::Mutex, time::Duration};
 
 use k8s_openapi::api::{
     batch::v1::Job,
@@ -21,6 +21,9 @@ use crate::{
 
 /// Field manager of everything the operator writes.
 pub const FIELD_MANAGER: &str = "phasegate";
+
+/// How long a caller waits for the first lists before it looks again.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// What every reconciler is given.
 pub struct Context {
@@ -83,7 +86,14 @@ impl Stores {
 
 impl Stores {
     /// Waits until every cache holds its first list.
+    ///
+    /// Any number of callers may wait, and give up waiting. A store wakes only the one that asked last, so that a probe
+    /// that gave up would leave the operator waiting for ever: hence everyone looks again now and then.
     pub async fn filled(&self) {
+        while tokio::time::timeout(LOOK_AGAIN, self.all_ready()).await.is_err() {}
+    }
+
+    async fn all_ready(&self) {
         let Self { repositories, phases, tasks, reviews, decisions, jobs, pods, pod_templates } = self;
         // An error means that the watch is gone, and with it the process.
         let _ = tokio::join!(
@@ -147,6 +157,8 @@ fn version(meta: &ObjectMeta) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use kube::runtime::{reflector::store, watcher::Event};
+
     use super::*;
 
     fn pod(version: &str) -> Pod {
@@ -164,5 +176,26 @@ mod tests {
         assert!(writes.is_stale(&pod("9")));
         assert!(!writes.is_stale(&pod("10")));
         assert!(!writes.is_stale(&pod("9")), "the record is dropped once the cache has caught up");
+    }
+
+    /// Caches and an end of each that can fill it.
+    macro_rules! writable {
+        ($($field:ident),*) => {{
+            $(let $field = store();)*
+            (Stores { $($field: $field.0),* }, move || { $(let mut writer = $field.1; writer.apply_watcher_event(&Event::Init); writer.apply_watcher_event(&Event::InitDone);)* })
+        }};
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_the_caches_is_told_though_another_gave_up_waiting_later() {
+        let (stores, fill) = writable!(repositories, phases, tasks, reviews, decisions, jobs, pods, pod_templates);
+        let mut waits = std::pin::pin!(stores.filled());
+        assert!(futures::poll!(&mut waits).is_pending());
+        {
+            let mut gives_up = std::pin::pin!(stores.filled());
+            assert!(futures::poll!(&mut gives_up).is_pending());
+        }
+        fill();
+        tokio::time::timeout(Duration::from_secs(20), waits).await.expect("told");
     }
 }
