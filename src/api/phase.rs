@@ -515,7 +515,7 @@ pub enum PhaseTaskState {
 }
 
 /// A judgement under way, or the last one.
-#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct ReviewStatus {
     /// Number within the attempt, counted from 1.
@@ -529,6 +529,10 @@ pub struct ReviewStatus {
     /// Head of the base branch, an ancestor of the commit.
     #[schemars(length(max = 64))]
     pub base: String,
+    /// What the phase changes: SHA-256 over path, mode and content of each changed file, before and after.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = 64))]
+    pub patch: String,
     /// Hash of everything the judgement depends on but the code.
     #[schemars(length(max = 64))]
     pub gate_hash: String,
@@ -540,7 +544,8 @@ pub struct ReviewStatus {
     pub verdict: Option<Verdict>,
 }
 
-/// An approval that holds for one commit.
+/// An approval: it holds for one commit, and for another of the same attempt and gate whose changed files are the same, as
+/// after a move of the base branch elsewhere.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct ApprovalStatus {
@@ -554,6 +559,14 @@ pub struct ApprovalStatus {
     /// The commit it speaks of.
     #[schemars(length(max = 64))]
     pub commit: String,
+    /// Names of the criteria that were answered for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32), inner(length(max = 40)))]
+    pub criteria: Vec<String>,
+    /// What that commit changes, as `status.review.patch` says it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = 64))]
+    pub patch: String,
 }
 
 /// The merge of a passed phase.

@@ -7,3 +7,4 @@ pub mod phase;
 pub mod policy;
 pub mod preflight;
 pub mod task;
+pub mod turn;

@@ -224,8 +224,9 @@ async fn integrate(o: &Observed, name: &str, context: &Context) -> Result<Answer
 
 async fn integrate_base(o: &Observed, context: &Context) -> Result<Answer, Error> {
     Ok(match call(o, context, &build::integrate_base(o)?).await? {
-        IntegrateBaseAnswer::UpToDate { head, tree, base } | IntegrateBaseAnswer::Integrated { head, tree, base } => {
-            Answer::BaseIntegrated { head: head.into(), tree: tree.into(), base: base.into() }
+        IntegrateBaseAnswer::UpToDate { head, tree, base, patch }
+        | IntegrateBaseAnswer::Integrated { head, tree, base, patch } => {
+            Answer::BaseIntegrated { head: head.into(), tree: tree.into(), base: base.into(), patch }
         }
         IntegrateBaseAnswer::Conflict(conflict) => Answer::Conflict(conflict.paths),
         IntegrateBaseAnswer::Stale { head } => Answer::Stale { head: head.into() },

@@ -25,9 +25,10 @@ use crate::{
     machine::{
         phase::{
             CheckFact, CheckWork, Judgement, REWORK, ReviewFact, Snapshot, Stamp, TaskFact, Work, check_task_name,
-            planned,
+            is_approved, planned,
         },
         preflight::{Ground, Neighbour, RepositoryFact, dependants, dependency_rolled_back, preflight},
+        turn,
     },
     review::{
         rubric::{Gate, gate},
@@ -124,7 +125,7 @@ pub(super) fn observe(phase: Arc<Phase>, context: &Context, decisions_trusted: b
         review: review_fact(&phase, &status, gate.as_ref(), &base, context),
         approval_required,
         person_criteria: person_criteria.clone(),
-        approved: approved(&status),
+        approved: is_approved(&status, &person_criteria),
         escalation: status.escalation.as_ref().map(|escalation| (escalation.reason, escalation.from)),
         passed_once: passed_once(&status),
         rollback: rollback::fact(&phase, &status, gate.as_ref(), context),
@@ -297,19 +298,12 @@ fn neighbours(phase: &Phase, namespace: &str, context: &Context) -> Vec<Neighbou
     facts
 }
 
-/// First come, first served, computed from the phases' own records (design §5).
 fn has_turn(phase: &Phase, namespace: &str, context: &Context) -> bool {
-    let queue = context.stores.phases.state_filter(|other| {
+    let others = context.stores.phases.state_filter(|other| {
         other.namespace().as_deref() == Some(namespace) && other.spec.repository_ref == phase.spec.repository_ref
     });
-    let place = |of: &Phase| {
-        let status = of.status.as_ref()?;
-        matches!(status.state, PhaseState::Reviewing | PhaseState::Merging | PhaseState::RollingBack)
-            .then(|| status.turn_since.as_ref().map(|since| (since.0, of.name_any())))
-            .flatten()
-    };
-    let first = queue.iter().filter_map(|other| place(other)).min();
-    first.is_some_and(|(_, name)| name == phase.name_any())
+    let place = |of: &Arc<Phase>| turn::place(&of.name_any(), of.status.as_ref()?);
+    turn::holder(others.iter().filter_map(place)).is_some_and(|name| name == phase.name_any())
 }
 
 fn timed_out(phase: &Phase, status: &PhaseStatus, suspended: bool, now: Timestamp) -> bool {
@@ -533,11 +527,4 @@ fn holds(waiver: &Waiver, now: Timestamp) -> bool {
 fn asked(approval_required: bool, criteria: &[String]) -> Vec<String> {
     let approval = approval_required.then(|| "approval".to_owned());
     approval.into_iter().chain(criteria.iter().map(|name| format!("criterion {name}"))).collect()
-}
-
-fn approved(status: &PhaseStatus) -> bool {
-    match (&status.approval, &status.review) {
-        (Some(approval), Some(review)) => !review.commit.is_empty() && approval.commit == review.commit,
-        _ => false,
-    }
 }

@@ -206,6 +206,8 @@ pub enum IntegrateBaseAnswer {
         tree: TreeId,
         /// Head of the base branch that it contains.
         base: CommitId,
+        /// What the release branch changes: SHA-256 over path, mode and content of each changed file, before and after.
+        patch: String,
     },
     /// A merge commit was added.
     Integrated {
@@ -215,6 +217,8 @@ pub enum IntegrateBaseAnswer {
         tree: TreeId,
         /// Head of the base branch that it contains.
         base: CommitId,
+        /// What the release branch changes: SHA-256 over path, mode and content of each changed file, before and after.
+        patch: String,
     },
     /// Git cannot join the two.
     Conflict(Conflict),

@@ -1,12 +1,15 @@
 //! Brings work, or the base branch, into a release branch.
 
+use sha2::{Digest, Sha256};
+
 use super::{
     Execute, Repo, StoreError, commit,
     merge::{Joined, join},
     refs,
 };
 use crate::git::{
-    names::{CommitId, RefName, Rev},
+    command::Git,
+    names::{CommitId, RefName, Rev, TreeId},
     ops::{Integrate, IntegrateAnswer, IntegrateBase, IntegrateBaseAnswer, MergeKind},
 };
 
@@ -52,7 +55,8 @@ impl Execute for IntegrateBase {
         let base = refs::require(repo, &Rev::Ref(self.base.clone())).await?;
         if refs::is_ancestor(repo, &base, &head).await? {
             let tree = commit::read(repo, &head).await?.tree;
-            return Ok(IntegrateBaseAnswer::UpToDate { head, tree, base });
+            let patch = patch(repo, &base, &tree).await?;
+            return Ok(IntegrateBaseAnswer::UpToDate { head, tree, base, patch });
         }
         if self.expected_head.as_ref().is_some_and(|expected| *expected != head) {
             return Ok(IntegrateBaseAnswer::Stale { head });
@@ -61,11 +65,23 @@ impl Execute for IntegrateBase {
             Joined::Tree(tree) => tree,
             Joined::Conflict(conflict) => return Ok(IntegrateBaseAnswer::Conflict(conflict)),
         };
+        let patch = patch(repo, &base, &tree).await?;
         let message = commit::message(&self.title, "", &format!("Phasegate-Base: {base}"));
         let commit = commit::create(repo, &tree, &[&head, &base], &message, &self.author).await?;
         advance(repo, &self.release, &commit, &head).await?;
-        Ok(IntegrateBaseAnswer::Integrated { head: commit, tree, base })
+        Ok(IntegrateBaseAnswer::Integrated { head: commit, tree, base, patch })
     }
+}
+
+/// What differs from the base, file by file. Lines are not looked at: where the base branch changed the same file, a
+/// person who approved it has not seen what it became.
+async fn patch(repo: &Repo, base: &CommitId, tree: &TreeId) -> Result<String, StoreError> {
+    let mut digest = Sha256::new();
+    let git = Git::new(&repo.dir, "diff-tree")
+        .args(["-r", "-z", "--raw", "--no-renames", "--no-abbrev", "--ignore-submodules=none"])
+        .args([base.as_str(), tree.as_str()]);
+    git.stream(&mut |piece| digest.update(piece)).await?;
+    Ok(hex::encode(digest.finalize()))
 }
 
 async fn advance(repo: &Repo, branch: &RefName, new: &CommitId, old: &CommitId) -> Result<(), StoreError> {

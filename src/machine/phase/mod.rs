@@ -3,6 +3,7 @@
 //! A reconciliation is `decide(&Snapshot)`, then its actions, then `settle` for each answer, then
 //! `project` of all changes onto the status, which is written last. Every action can be repeated.
 
+mod approval;
 mod decide;
 mod orders;
 mod plan;
@@ -12,6 +13,7 @@ mod summary;
 #[cfg(test)]
 mod tests;
 
+pub use approval::is_approved;
 pub use decide::decide;
 pub use orders::{RetryLeads, retry_leads};
 pub use plan::{REWORK, agent_task_name, base_check_task_name, check_task_name, planned, rollback_check_task_name};
@@ -64,7 +66,7 @@ pub struct Snapshot {
     pub approval_required: bool,
     /// Criteria that a person judges, among them those that the reviewers could not verify.
     pub person_criteria: Vec<String>,
-    /// Whether an approval is recorded for the reviewed commit.
+    /// Whether an approval is recorded for what was reviewed.
     pub approved: bool,
     /// Why and from which state it was escalated.
     pub escalation: Option<(EscalationReason, PhaseState)>,
@@ -359,6 +361,8 @@ pub enum Answer {
         tree: String,
         /// Head of the base branch.
         base: String,
+        /// Identity of what the release branch changes.
+        patch: String,
     },
     /// Merged and tagged.
     Merged {
@@ -434,6 +438,8 @@ pub enum Change {
         tree: String,
         /// Head of the base branch.
         base: String,
+        /// Identity of what the release branch changes.
+        patch: String,
     },
     /// The review is void: base or gate moved.
     DropReview,
@@ -456,6 +462,8 @@ pub enum Change {
         user: String,
         /// The commit.
         commit: String,
+        /// Names of the criteria they answered for.
+        criteria: Vec<String>,
     },
     /// A person accepted what the gate found.
     Waived {

@@ -123,7 +123,8 @@ fn approve(s: &Snapshot, order: &Order, answers: &[(String, bool)]) -> (Outcome,
         return idle(format!("ignored: no answer for {}", missing.join(", ")));
     }
     let commit = order.commit.clone().unwrap_or_default();
-    let approved = Change::Approved { uid: order.uid.clone(), user: order.user.clone(), commit };
+    let criteria = s.person_criteria.clone();
+    let approved = Change::Approved { uid: order.uid.clone(), user: order.user.clone(), commit, criteria };
     (record(vec![approved, Change::Enter(PhaseState::Merging)]), format!("approved by {}", order.user))
 }
 

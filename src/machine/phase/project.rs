@@ -20,7 +20,7 @@ use crate::{
         },
         review_result::Verdict,
     },
-    machine::{conditions, policy},
+    machine::{conditions, policy, turn},
 };
 
 /// Judgements kept in the history.
@@ -80,7 +80,8 @@ pub fn project(before: &PhaseStatus, changes: &[Change], stamp: &Stamp) -> Phase
     status.tasks = planned(&status, &stamp.tasks);
     bound_blocked(&mut status);
     clock(before, &mut status, stamp);
-    turn(&mut status, stamp);
+    let waits = turn::asks(&status, stamp.suspended);
+    status.turn_since = waits.then(|| status.turn_since.take().unwrap_or(Time(stamp.now)));
     status.summary.attempt = summary::attempt(&status, limit(&status, stamp));
     status.summary.tasks = summary::tasks(&status, stamp);
     status.summary.waiting_for = summary::waiting_for(&status, stamp);
@@ -159,7 +160,15 @@ fn apply(status: &mut PhaseStatus, change: &Change, stamp: &Stamp) {
             task.state = PhaseTaskState::Failed;
             task.message = cut(why);
         }),
-        Change::BeginReview { commit, tree, base } => begin_review(status, commit, tree, base, stamp),
+        Change::BeginReview { commit, tree, base, patch } => {
+            begin_review(status, stamp);
+            if let Some(review) = &mut status.review {
+                review.commit.clone_from(commit);
+                review.tree.clone_from(tree);
+                review.base.clone_from(base);
+                review.patch.clone_from(patch);
+            }
+        }
         Change::DropReview => {
             if let Some(review) = &mut status.review {
                 // The number stays, so that the next review of this attempt gets a name of its own.
@@ -168,9 +177,15 @@ fn apply(status: &mut PhaseStatus, change: &Change, stamp: &Stamp) {
             }
         }
         Change::Judged { verdict, class, score, categories } => judge(status, *verdict, *class, score, categories),
-        Change::Approved { uid, user, commit } => {
-            status.approval =
-                Some(ApprovalStatus { decision_uid: uid.clone(), user: cut_to(user, 256), commit: commit.clone() });
+        Change::Approved { uid, user, commit, criteria } => {
+            let reviewed = status.review.as_ref().filter(|review| review.commit == *commit);
+            status.approval = Some(ApprovalStatus {
+                decision_uid: uid.clone(),
+                user: cut_to(user, 256),
+                commit: commit.clone(),
+                criteria: criteria.clone(),
+                patch: reviewed.map(|review| review.patch.clone()).unwrap_or_default(),
+            });
         }
         Change::Waived { uid, user, what } => waived(status, uid, user, what),
         Change::Note(note) => status.note = cut(note),
@@ -289,7 +304,7 @@ fn begin_attempt(status: &mut PhaseStatus, pushed: Option<&str>, stamp: &Stamp) 
     status.correlation_id = format!("{}-{}", stamp.uid.get(..8).unwrap_or(&stamp.uid), status.attempt);
 }
 
-fn begin_review(status: &mut PhaseStatus, commit: &str, tree: &str, base: &str, stamp: &Stamp) {
+fn begin_review(status: &mut PhaseStatus, stamp: &Stamp) {
     let before = status.review.as_ref();
     let number = before.map_or(0, |review| review.number).saturating_add(1);
     if before.is_some_and(|review| review.gate_hash != stamp.gate_hash) {
@@ -298,12 +313,9 @@ fn begin_review(status: &mut PhaseStatus, commit: &str, tree: &str, base: &str, 
     }
     status.review = Some(ReviewStatus {
         number,
-        commit: commit.to_owned(),
-        tree: tree.to_owned(),
-        base: base.to_owned(),
         gate_hash: stamp.gate_hash.clone(),
         result: format!("{}-r{}-{number}", stamp.name, status.attempt),
-        verdict: None,
+        ..ReviewStatus::default()
     });
 }
 
@@ -363,14 +375,4 @@ fn move_start(status: &mut PhaseStatus, pause: Option<jiff::SignedDuration>) {
     if let (Some(started), Some(pause)) = (&mut status.started_at, pause) {
         started.0 = started.0.checked_add(pause).unwrap_or(started.0);
     }
-}
-
-/// The turn is asked for when a review begins, kept up to the merge, and given up while the phase
-/// cannot go on, so that others on the same base branch do not wait for a person. What is tried
-/// again by itself keeps its place.
-fn turn(status: &mut PhaseStatus, stamp: &Stamp) {
-    let asks = matches!(status.state, PhaseState::Reviewing | PhaseState::Merging | PhaseState::RollingBack)
-        && !stamp.suspended
-        && status.blocked_by.iter().all(|blocked| blocked.reason == BlockedReason::OperationFailed);
-    status.turn_since = asks.then(|| status.turn_since.take().unwrap_or(Time(stamp.now)));
 }

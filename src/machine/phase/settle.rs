@@ -33,9 +33,9 @@ pub fn settle(s: &Snapshot, action: &Action, answer: Answer) -> Vec<Change> {
         Answer::Integrated { commit, head } => integrated(action, commit, head),
         Answer::Conflict(paths) => conflict(s, action, &paths),
         Answer::Stale { head } => vec![Change::Release { head, base: None }],
-        Answer::BaseIntegrated { head, tree, base } => vec![
+        Answer::BaseIntegrated { head, tree, base, patch } => vec![
             Change::Release { head: head.clone(), base: Some(base.clone()) },
-            Change::BeginReview { commit: head, tree, base },
+            Change::BeginReview { commit: head, tree, base, patch },
         ],
         Answer::Merged { commit, tag } => merged(commit, tag),
         // Base or release branch are elsewhere: judged again as they are, no attempt spent.

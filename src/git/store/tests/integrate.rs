@@ -149,11 +149,35 @@ async fn base_is_an_ancestor_of_the_release_head_afterwards_and_a_redo_adds_noth
     world.call(integrate_of(&source, MergeKind::Squash, "t-a")).await;
     let moved = world.move_base("b", "2");
     let answer = world.call(integrate_base()).await;
-    let IntegrateBaseAnswer::Integrated { head, tree, base } = answer else { panic!("{answer:?}") };
+    let IntegrateBaseAnswer::Integrated { head, tree, base, patch } = answer else { panic!("{answer:?}") };
     assert_eq!(base, moved);
     world.git(&["merge-base", "--is-ancestor", moved.as_str(), head.as_str()]);
     let again = world.call(integrate_base()).await;
-    assert_eq!(again, IntegrateBaseAnswer::UpToDate { head, tree, base: moved });
+    assert_eq!(again, IntegrateBaseAnswer::UpToDate { head, tree, base: moved, patch });
+}
+
+#[tokio::test]
+async fn what_a_phase_changes_stays_the_same_until_the_base_branch_changes_the_same_file() {
+    let world = World::claimed().await;
+    let lines: Vec<String> = (0..20).map(|line| line.to_string()).collect();
+    let (top, end) = (format!("first\n{}", lines.join("\n")), format!("{}\nlast", lines.join("\n")));
+    let start = world.move_base("shared", &lines.join("\n"));
+    world.call(integrate_base()).await;
+    let source = world.commit(&start, "a", &[("shared", Some(&top)), ("a", Some("1"))]);
+    world.call(integrate_of(&source, MergeKind::Squash, "t-a")).await;
+    let mut patches = Vec::new();
+    for (file, content) in [("shared", lines.join("\n")), ("b", "2".to_owned()), ("shared", end)] {
+        world.move_base(file, &content);
+        let (IntegrateBaseAnswer::UpToDate { patch, .. } | IntegrateBaseAnswer::Integrated { patch, .. }) =
+            world.call(integrate_base()).await
+        else {
+            panic!("it joins")
+        };
+        patches.push(patch);
+    }
+    assert_eq!(patches[0].len(), 64);
+    assert_eq!(patches[0], patches[1], "the base branch moved elsewhere");
+    assert_ne!(patches[1], patches[2], "nobody has seen what the file became");
 }
 
 #[tokio::test]

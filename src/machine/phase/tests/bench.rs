@@ -14,8 +14,8 @@ use crate::{
     },
     machine::phase::{
         Action, Answer, Change, CheckFact, CheckWork, Dependants, Judgement, Order, OrderKind, Outcome, ReviewFact,
-        RollbackFact, Snapshot, Stamp, TaskFact, Work, base_check_task_name, check_task_name, decide, planned, project,
-        rollback_check_task_name, settle,
+        RollbackFact, Snapshot, Stamp, TaskFact, Work, base_check_task_name, check_task_name, decide, is_approved,
+        planned, project, rollback_check_task_name, settle,
     },
 };
 
@@ -144,10 +144,7 @@ pub(super) fn snapshot(status: &PhaseStatus, world: &World) -> Snapshot {
         }),
         approval_required: world.approval_required,
         person_criteria: world.person_criteria.clone(),
-        approved: match (&status.approval, review) {
-            (Some(approval), Some(review)) => approval.commit == review.commit,
-            _ => false,
-        },
+        approved: is_approved(status, &world.person_criteria),
         escalation: status.escalation.as_ref().map(|escalation| (escalation.reason, escalation.from)),
         passed_once: status.history.iter().any(|judged| judged.verdict == Verdict::Pass),
         rollback: status.rollback.as_ref().map(|rollback| RollbackFact {
@@ -446,7 +443,12 @@ pub(super) fn is_in(task: &str) -> Answer {
 }
 
 pub(super) fn base_in(commit: &str) -> Answer {
-    Answer::BaseIntegrated { head: commit.into(), tree: format!("t-{commit}"), base: "b0".into() }
+    changing(commit, &format!("p-{commit}"))
+}
+
+/// The base branch is in, and the release branch changes this.
+pub(super) fn changing(commit: &str, patch: &str) -> Answer {
+    Answer::BaseIntegrated { head: commit.into(), tree: format!("t-{commit}"), base: "b0".into(), patch: patch.into() }
 }
 
 pub(super) fn merged() -> Answer {

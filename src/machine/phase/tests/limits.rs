@@ -122,7 +122,12 @@ fn change() -> impl Strategy<Value = Change> {
         (name(), text()).prop_map(|(task, why)| Change::TaskAnew { task, why }),
         (name(), commit()).prop_map(|(task, commit)| Change::TaskPushed { task, commit }),
         (name(), text()).prop_map(|(task, why)| Change::TaskFailed { task, why }),
-        (commit(), commit(), commit()).prop_map(|(commit, tree, base)| Change::BeginReview { commit, tree, base }),
+        (commit(), commit(), commit(), commit()).prop_map(|(commit, tree, base, patch)| Change::BeginReview {
+            commit,
+            tree,
+            base,
+            patch
+        }),
         (verdict, text()).prop_map(|(verdict, score)| Change::Judged {
             verdict,
             class: Some(FailureClass::ReviewFailed),
@@ -134,7 +139,12 @@ fn change() -> impl Strategy<Value = Change> {
             user,
             what: Waived { reason, findings: vec!["f".into()], criteria: Vec::new(), until: None },
         }),
-        (text(), commit()).prop_map(|(user, commit)| Change::Approved { uid: "u".into(), user, commit }),
+        (text(), commit()).prop_map(|(user, commit)| Change::Approved {
+            uid: "u".into(),
+            user,
+            commit,
+            criteria: vec!["docs".into()]
+        }),
         text().prop_map(Change::Note),
         any::<u32>().prop_map(Change::Grant),
         ("[0-9a-f-]{1,64}", text()).prop_map(|(uid, remark)| Change::Used { uid, remark }),
@@ -205,7 +215,7 @@ fn lists_that_grow_for_ever_are_cut_at_the_old_end() {
     for round in 0..300 {
         let commit = format!("{round:040x}");
         let changes = [
-            Change::BeginReview { commit: commit.clone(), tree: commit.clone(), base: commit },
+            Change::BeginReview { commit: commit.clone(), tree: commit.clone(), base: commit.clone(), patch: commit },
             Change::Judged { verdict: Verdict::Fail, class: None, score: "9.99".into(), categories: Vec::new() },
             Change::Used { uid: format!("d{round}"), remark: String::new() },
         ];

@@ -2,7 +2,7 @@
 
 use rstest::rstest;
 
-use super::bench::{Bench, base_in, merged, row};
+use super::bench::{Bench, base_in, changing, merged, row};
 use crate::{
     api::{
         agent_task::FailureClass,
@@ -222,14 +222,27 @@ fn an_approval_is_waited_for(
     row(bench, &[], told, then, next);
 }
 
-#[test]
-fn an_approval_holds_for_its_commit_only() {
+#[rstest]
+#[case::the_same_change(changing("c2", "p-c1"), &[], "Enter(Merging)", PhaseState::Merging, &["Merge"])]
+#[case::another_change(changing("c2", "p-c2"), &[], "Enter(AwaitingApproval)", PhaseState::AwaitingApproval, &[])]
+#[case::a_service_that_does_not_say(changing("c2", ""), &[], "Enter(AwaitingApproval)", PhaseState::AwaitingApproval, &[])]
+#[case::a_criterion_that_nobody_was_asked_for(
+    changing("c2", "p-c1"), &["docs"], "Enter(AwaitingApproval)", PhaseState::AwaitingApproval, &[]
+)]
+fn an_approval_holds_while_what_was_approved_is_the_same(
+    #[case] base_in: Answer,
+    #[case] asked: &[&str],
+    #[case] enters: &str,
+    #[case] then: PhaseState,
+    #[case] next: &[&str],
+) {
     let mut bench = approved();
     bench.step(&[]);
     bench.step(&[(Action::Merge, Answer::BaseMoved)]);
-    bench.step(&[(Action::IntegrateBase, base_in("c2"))]);
+    bench.step(&[(Action::IntegrateBase, base_in)]);
     bench.judge(Verdict::Pass, None, false);
-    row(bench, &[], &["Judged(Pass)", "Enter(AwaitingApproval)"], PhaseState::AwaitingApproval, &[]);
+    let bench = bench.with(|w| w.person_criteria = asked.iter().map(|name| (*name).to_owned()).collect());
+    row(bench, &[], &["Judged(Pass)", enters], then, next);
 }
 
 #[test]

@@ -279,7 +279,12 @@ impl Flight {
             Action::IntegrateBase => {
                 let base = git.base;
                 git.release.as_mut().unwrap().0 = base;
-                Answer::BaseIntegrated { head: git.head(), tree: git.head(), base: base.to_string() }
+                Answer::BaseIntegrated {
+                    head: git.head(),
+                    tree: git.head(),
+                    base: base.to_string(),
+                    patch: String::new(),
+                }
             }
             Action::EnsureBaseCheck(name) => {
                 let base = &status.release.as_ref().unwrap().base;

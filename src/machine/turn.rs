@@ -1,0 +1,106 @@
+//! Whose turn it is on a base branch: one phase at a time from Reviewing to Merging, or rolling back, so that what was
+//! reviewed on top of the base branch is merged on top of it (design §5).
+//!
+//! The turn is computed from the phases' own records, never stored: there is no lock that a crash could leave behind. It
+//! is given up while a person is waited for. The base branch then moves at most once per merge of another phase, and a
+//! phase that holds the turn is reviewed once for each move from outside (an approval that ends a wait, an upstream).
+//! To batch several phases into one review, [`holder`] would name several.
+
+use jiff::Timestamp;
+
+use crate::api::phase::{BlockedReason, PhaseState, PhaseStatus};
+
+/// The place of a phase in the queue of its base branch: since when it waits, then its name.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    since: Timestamp,
+    name: String,
+}
+
+/// The place of a phase, by its record; none if it does not ask for the turn.
+pub fn place(name: &str, status: &PhaseStatus) -> Option<Place> {
+    let since = status.turn_since.as_ref().filter(|_| needs_turn(status.state))?;
+    Some(Place { since: since.0, name: name.to_owned() })
+}
+
+/// Who has the turn: first come, first served.
+pub fn holder(queue: impl Iterator<Item = Place>) -> Option<String> {
+    queue.min().map(|first| first.name)
+}
+
+/// Whether a phase asks for the turn, or keeps it. It gives it up while it cannot go on, so that others on the same base
+/// branch do not wait for a person. What is tried again by itself keeps its place.
+pub fn asks(status: &PhaseStatus, suspended: bool) -> bool {
+    let stops = |reason| reason != BlockedReason::OperationFailed;
+    needs_turn(status.state) && !suspended && !status.blocked_by.iter().any(|blocked| stops(blocked.reason))
+}
+
+fn needs_turn(state: PhaseState) -> bool {
+    match state {
+        PhaseState::Reviewing | PhaseState::Merging | PhaseState::RollingBack => true,
+        PhaseState::Pending
+        | PhaseState::Preparing
+        | PhaseState::Developing
+        | PhaseState::Backoff
+        | PhaseState::AwaitingApproval
+        | PhaseState::Passed
+        | PhaseState::Escalated
+        | PhaseState::RolledBack
+        | PhaseState::Failed => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+    use rstest::rstest;
+
+    use super::*;
+    use crate::api::phase::Blocked;
+
+    fn phase(state: PhaseState, since: Option<i64>) -> PhaseStatus {
+        let turn_since = since.map(|second| Time(Timestamp::from_second(second).unwrap()));
+        PhaseStatus { state, turn_since, ..PhaseStatus::default() }
+    }
+
+    #[rstest]
+    #[case::nobody(&[], None)]
+    #[case::one(&[("a", PhaseState::Reviewing, Some(5))], Some("a"))]
+    #[case::the_first_come(&[("a", PhaseState::Reviewing, Some(5)), ("b", PhaseState::Merging, Some(4))], Some("b"))]
+    #[case::by_name_in_the_same_second(&[("b", PhaseState::Reviewing, Some(5)), ("a", PhaseState::Reviewing, Some(5))], Some("a"))]
+    #[case::a_rollback_takes_its_turn_too(&[("a", PhaseState::RollingBack, Some(1)), ("b", PhaseState::Reviewing, Some(2))], Some("a"))]
+    #[case::who_waits_for_a_person_does_not_hold_others(
+        &[("a", PhaseState::AwaitingApproval, Some(1)), ("b", PhaseState::Reviewing, Some(2))], Some("b")
+    )]
+    #[case::nor_who_develops(&[("a", PhaseState::Developing, None), ("b", PhaseState::Reviewing, Some(2))], Some("b"))]
+    #[case::nor_who_gave_it_up(&[("a", PhaseState::Reviewing, None), ("b", PhaseState::Reviewing, Some(2))], Some("b"))]
+    fn the_turn_is_of_who_came_first(
+        #[case] phases: &[(&str, PhaseState, Option<i64>)],
+        #[case] expected: Option<&str>,
+    ) {
+        let forth = phases.iter().filter_map(|(name, state, since)| place(name, &phase(*state, *since)));
+        let back = phases.iter().rev().filter_map(|(name, state, since)| place(name, &phase(*state, *since)));
+        assert_eq!(holder(forth).as_deref(), expected);
+        assert_eq!(holder(back).as_deref(), expected, "in any order");
+    }
+
+    #[rstest]
+    #[case::reviewing(PhaseState::Reviewing, false, None, true)]
+    #[case::merging(PhaseState::Merging, false, None, true)]
+    #[case::rolling_back(PhaseState::RollingBack, false, None, true)]
+    #[case::suspended(PhaseState::Reviewing, true, None, false)]
+    #[case::blocked(PhaseState::Reviewing, false, Some(BlockedReason::AgentMissing), false)]
+    #[case::tried_again_by_itself(PhaseState::Merging, false, Some(BlockedReason::OperationFailed), true)]
+    #[case::awaiting_approval(PhaseState::AwaitingApproval, false, None, false)]
+    #[case::escalated(PhaseState::Escalated, false, None, false)]
+    #[case::developing(PhaseState::Developing, false, None, false)]
+    fn the_turn_is_asked_for_while_a_phase_goes_on(
+        #[case] state: PhaseState,
+        #[case] suspended: bool,
+        #[case] reason: Option<BlockedReason>,
+        #[case] expected: bool,
+    ) {
+        let blocked_by = reason.into_iter().map(|reason| Blocked { reason, message: String::new() }).collect();
+        assert_eq!(asks(&PhaseStatus { blocked_by, ..phase(state, None) }, suspended), expected);
+    }
+}
