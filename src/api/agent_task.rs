@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use super::{
     check::Check,
     common::{Decimal, Duration, LocalReference, carried_labels, carried_list, carried_object},
+    conflict::TaskConflict,
     evidence::{Finding, ReportFacts},
     repository::{Upstream, unobserved},
 };
@@ -64,6 +65,9 @@ pub struct AgentTaskSpec {
     /// What the agent is told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub brief: Option<Brief>,
+    /// The merge that it has to make (role Developer).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub conflict: Option<TaskConflict>,
     /// The check to run (role Check).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub check: Option<Check>,

@@ -9,6 +9,7 @@
 pub mod agent_task;
 pub mod check;
 pub mod common;
+pub mod conflict;
 pub mod decision;
 pub mod evidence;
 pub mod phase;
@@ -18,6 +19,7 @@ pub mod review_result;
 pub use agent_task::{AgentTask, AgentTaskSpec, AgentTaskStatus};
 pub use check::*;
 pub use common::*;
+pub use conflict::*;
 pub use decision::{Decision, DecisionSpec};
 pub use evidence::*;
 pub use phase::{Phase, PhaseSpec, PhaseStatus};

@@ -490,6 +490,10 @@ pub struct PhaseTaskStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     pub submitted: Option<String>,
+    /// The commit that does not merge into the release branch: whoever does the task next is given both sides.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub conflict: Option<String>,
     /// The commit on the release branch that holds it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]

@@ -246,6 +246,7 @@ async fn dispatch(service: &Service, id: &RepositoryId, name: &str, body: &[u8])
             ChangedFiles,
             Diff,
             GamingSigns,
+            Conflicts,
             Log,
         ]
     )

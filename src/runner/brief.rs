@@ -5,6 +5,7 @@
 //! text for an order.
 
 mod bands;
+mod conflict;
 pub(super) mod review;
 
 use std::fmt::Write as _;
@@ -16,6 +17,7 @@ use self::review::ReviewRequest;
 use super::protocol::Assignment;
 use crate::api::{
     agent_task::{Brief, BriefCheck, Role},
+    conflict::TaskConflict,
     evidence::Finding,
 };
 
@@ -85,6 +87,9 @@ pub struct TaskFile {
     /// Why that is so, in words.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub resumed_because: String,
+    /// The merge to make, which the work tree starts with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub conflict: Option<TaskConflict>,
     /// What to review (role Reviewer).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub review: Option<ReviewRequest>,
@@ -133,6 +138,7 @@ impl TaskFile {
                 .and(assignment.resume.as_ref())
                 .map(|r| r.why.clone())
                 .unwrap_or_default(),
+            conflict: assignment.conflict.clone(),
             review: review::request(assignment),
             mcp_url: MCP_URL.to_owned(),
         }
@@ -205,6 +211,10 @@ fn markdown(task: &TaskFile) -> String {
     section("What the review looks at", &list(&task.focus));
     section("Why the last attempt was refused", &quoted(&list(&task.reasons)));
     section("Where the work stands", &resumed(task));
+    section(
+        "The merge to make",
+        &task.conflict.as_ref().map(|merge| conflict::section(merge, &task.commit)).unwrap_or_default(),
+    );
     // Told once: a run that was spent is why the work is continued.
     let known = task.last_failure == task.resumed_because;
     section("How the last run of this task failed", &if known { String::new() } else { quoted(&task.last_failure) });

@@ -13,6 +13,7 @@ pub mod companion;
 mod diff;
 #[cfg(test)]
 mod fixtures;
+mod merging;
 pub mod prepare;
 pub mod protocol;
 pub mod replay;

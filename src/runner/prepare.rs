@@ -17,12 +17,12 @@ use std::{
 use super::{
     Places, PodArgs, brief,
     client::{CallError, RunnerClient},
-    diff,
-    protocol::{Assignment, ResumedReport},
-    repository::{PodRepository, START, TransferError},
+    diff, merging,
+    protocol::{Assignment, Merged, ResumedReport},
+    repository::{MERGED, PodRepository, RESUMED, START, TransferError},
 };
 use crate::{
-    api::agent_task::Role,
+    api::{agent_task::Role, conflict::TaskConflict},
     git::command::{CommandError, Git, bare_command},
 };
 use protect::ProtectError;
@@ -104,13 +104,24 @@ pub(super) async fn set_up(args: &PodArgs, places: &Places, assignment: &Assignm
     repository.init().await?;
     let fetched = repository.fetch_start(&commit, LONGEST).await;
     fetched.map_err(|source| PrepareError::Fetch { commit: commit.clone(), source })?;
+    let merged = match &assignment.conflict {
+        Some(conflict) => Some(merge(&repository, conflict).await?),
+        None => None,
+    };
     let resumed = resume::fetch(&repository, assignment).await?;
-    let assignment = Assignment { resumed: resumed.as_ref().map(|resumed| resumed.run), ..assignment.clone() };
+    let assignment = Assignment { resumed: resumed.as_ref().map(|resumed| resumed.run), merged, ..assignment.clone() };
     lay_out(places, &repository, &assignment, &commit).await?;
     if let Some(resumed) = resumed {
         say(args, places, &resumed).await?;
     }
     Ok(())
+}
+
+/// What git can merge of both sides.
+async fn merge(repository: &PodRepository, conflict: &TaskConflict) -> Result<Merged, PrepareError> {
+    let fetched = repository.fetch_other(&conflict.commit, merging::other(conflict.with), LONGEST).await;
+    fetched.map_err(|source| PrepareError::Fetch { commit: conflict.commit.clone(), source })?;
+    merging::merge(repository, conflict).await
 }
 
 /// Tells the operator what the run began with: people see it, and whether the next run may do the same depends on it.
@@ -130,8 +141,13 @@ pub(super) async fn lay_out(
     commit: &str,
 ) -> Result<(), PrepareError> {
     checkout(repository, &places.workspace, assignment, commit).await?;
-    if assignment.resumed.is_some() {
-        resume::check_out(repository, &places.workspace).await?;
+    if let Some(conflict) = &assignment.conflict {
+        merging::show_sides(repository, &places.workspace, conflict).await?;
+    }
+    match (assignment.resumed, &assignment.merged) {
+        (Some(_), _) => resume::check_out(repository, &places.workspace, RESUMED).await?,
+        (None, Some(_)) => resume::check_out(repository, &places.workspace, MERGED).await?,
+        (None, None) => {}
     }
     if assignment.role == Role::Check {
         compare_with_base(repository, &places.workspace, assignment).await?;
@@ -207,13 +223,19 @@ async fn checkout(
         &["reset", "--quiet", "--hard"],
     ];
     for (index, step) in steps.into_iter().enumerate() {
-        let mut command = bare_command("git", &[("core.fsync", "none"), ("advice.detachedHead", "false")]);
-        command.args(step).env("GIT_ALLOW_PROTOCOL", "file").current_dir(workspace);
-        Git::of(command, step.first().unwrap_or(&"")).timeout(CHECKOUT).run().await?;
+        in_work_tree(workspace, step).await?;
         if index == 0 {
             write(&workspace.join(".git/info/attributes"), ATTRIBUTES.as_bytes())?;
         }
     }
+    Ok(())
+}
+
+/// A git command in the agent's repository, before the agent has it.
+pub(super) async fn in_work_tree(workspace: &Path, step: &[&str]) -> Result<(), PrepareError> {
+    let mut command = bare_command("git", &[("core.fsync", "none"), ("advice.detachedHead", "false")]);
+    command.args(step).env("GIT_ALLOW_PROTOCOL", "file").current_dir(workspace);
+    Git::of(command, step.first().unwrap_or(&"")).timeout(CHECKOUT).run().await?;
     Ok(())
 }
 

@@ -13,6 +13,7 @@ use crate::api::{
     agent_task::{Brief, CriterionOpinion, Examined, FindingAnswer, Resume, ReviewBrief, Role, TaskBase},
     check::Check,
     common::Decimal,
+    conflict::TaskConflict,
     evidence::{Finding, ReportFacts},
     repository::Upstream,
 };
@@ -86,6 +87,12 @@ pub struct Assignment {
     /// What the agent is told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub brief: Option<Brief>,
+    /// The merge to make.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub conflict: Option<TaskConflict>,
+    /// What the work tree starts with then. Known once `prepare` has merged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub merged: Option<Merged>,
     /// How the last run of this task failed, in words.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub last_failure: String,
@@ -107,6 +114,19 @@ pub struct Assignment {
     /// Where to mirror from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub upstream: Option<Upstream>,
+}
+
+/// What git could merge of both sides, with conflict markers where it could not.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Merged {
+    /// Its tree: a work tree that still is it has nothing resolved.
+    pub tree: String,
+    /// Whether git could not merge it all.
+    pub conflicts: bool,
+    /// Files with markers of ours; at most 1000.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub marked: Vec<String>,
 }
 
 /// The phase of an assignment.

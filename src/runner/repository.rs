@@ -20,6 +20,8 @@ pub(super) const START: &str = "refs/phasegate/start";
 pub(super) const BASE_LOGS: &str = "refs/phasegate/base-logs";
 /// The reference of the work that an earlier run saved, if this run takes it up.
 pub(super) const RESUMED: &str = "refs/phasegate/resumed";
+/// The reference of the merge that the work tree starts with, if the task has one to make.
+pub(super) const MERGED: &str = "refs/phasegate/merged";
 /// Longest time of one transfer.
 const TRANSFER: Duration = Duration::from_mins(5);
 /// Longest pause between two tries.
@@ -110,6 +112,11 @@ impl PodRepository {
     /// Fetches one commit and its history to [`START`].
     pub async fn fetch_start(&self, commit: &str, longest: Duration) -> Result<(), TransferError> {
         self.fetch(commit, START, longest).await
+    }
+
+    /// Fetches the other side of a conflict to a branch of this name.
+    pub async fn fetch_other(&self, commit: &str, branch: &str, longest: Duration) -> Result<(), TransferError> {
+        self.fetch(commit, &format!("refs/heads/{branch}"), longest).await
     }
 
     /// Fetches what a run kept to [`BASE_LOGS`]. It may come a little later than the end of its run.

@@ -14,6 +14,7 @@ use crate::{
             TaskBase, TaskState,
         },
         check::Check,
+        conflict::{ConflictWith, TaskConflict},
         evidence::GamingSign,
         phase::{Judge, PhaseTaskState, PhaseTaskStatus, ReviewStatus, RollbackStatus},
         review_result::{CheckEvidence, ReviewerEvidence},
@@ -21,8 +22,8 @@ use crate::{
     git::{
         flow::{self, Line},
         ops::{
-            ClaimRelease, CommitId, Integrate, IntegrateBase, InvalidName, MergeToBase, PhaseKey, Reapply, RefName,
-            Revert, Signature, TagSpec, TreeId,
+            ClaimRelease, CommitId, Conflicts, ConflictsAnswer, Integrate, IntegrateBase, InvalidName, MergeToBase,
+            PhaseKey, Reapply, RefName, Revert, Signature, TagSpec, TreeId,
         },
     },
     machine::phase::{REWORK, agent_task_name, base_check_task_name, check_task_name, rollback_check_task_name},
@@ -34,6 +35,10 @@ use crate::{
 
 /// Findings in a rework brief.
 const MAX_BRIEF_FINDINGS: usize = 100;
+/// Files of a conflict whose sides are quoted.
+const MAX_CONFLICT_FILES: usize = 20;
+/// Bytes that are quoted of one side of a file.
+const MAX_CONFLICT_QUOTE: usize = 4 << 10;
 
 /// The line of names of a phase.
 pub(super) fn line(spec: &PhaseSpec) -> Line {
@@ -272,6 +277,7 @@ pub(super) fn developer_task(
     task: &PhaseTaskStatus,
     gate: &Gate,
     profile: &AgentPod,
+    conflict: Option<TaskConflict>,
 ) -> Result<AgentTask, InvalidName> {
     let branch = branch(o, &line(&o.phase.spec), &task.name)?;
     let spec = o.phase.spec.tasks.iter().find(|spec| spec.name == task.name);
@@ -281,7 +287,8 @@ pub(super) fn developer_task(
         PhaseTaskState::Working | PhaseTaskState::Integrated | PhaseTaskState::Failed => task.dispatch,
     };
     let name = agent_task_name(&o.phase.name_any(), &task.name, o.status.attempt, dispatch);
-    let branch = if dispatch > 1 { format!("{}-{dispatch}", branch.short()) } else { branch.short().to_owned() };
+    // A dot is in no task's name, so that this is no other task's branch.
+    let branch = if dispatch > 1 { format!("{}.{dispatch}", branch.short()) } else { branch.short().to_owned() };
     let task_spec = AgentTaskSpec {
         role: Role::Developer,
         repository: o.phase.spec.repository_ref.name.clone(),
@@ -290,6 +297,7 @@ pub(super) fn developer_task(
         commit: o.status.release.as_ref().map(|release| release.head.clone()),
         branch: Some(branch),
         brief: Some(brief(o, task, gate)),
+        conflict,
         check: None,
         base: None,
         review: None,
@@ -300,6 +308,24 @@ pub(super) fn developer_task(
         correlation_id: o.status.correlation_id.clone(),
     };
     Ok(AgentTask { metadata: metadata(o, name), spec: task_spec, status: None })
+}
+
+/// What is asked of git about a task whose work did not merge: both sides, as they are now.
+pub(super) fn conflicts(o: &Observed, task: &PhaseTaskStatus) -> Result<Option<Conflicts>, InvalidName> {
+    let (Some(commit), Some(release)) = (&task.conflict, &o.status.release) else { return Ok(None) };
+    Ok(Some(Conflicts {
+        ours: CommitId::new(release.head.as_str())?.into(),
+        theirs: CommitId::new(commit.as_str())?.into(),
+        max_files: MAX_CONFLICT_FILES,
+        max_bytes: MAX_CONFLICT_QUOTE,
+    }))
+}
+
+/// The same as the task has it.
+pub(super) fn conflict(answer: ConflictsAnswer) -> TaskConflict {
+    let ConflictsAnswer { ours: _, theirs, files, total } = answer;
+    let total = i64::try_from(total).unwrap_or(i64::MAX);
+    TaskConflict { with: ConflictWith::OwnWork, commit: theirs.into(), files, total }
 }
 
 fn brief(o: &Observed, task: &PhaseTaskStatus, gate: &Gate) -> Brief {
@@ -372,6 +398,7 @@ fn check_at(o: &Observed, name: String, commit: String, base: Option<TaskBase>, 
         commit: Some(commit),
         branch: None,
         brief: None,
+        conflict: None,
         check: Some(check.clone()),
         base,
         review: None,
@@ -421,6 +448,7 @@ pub(super) fn reviewer_task(o: &Observed, review: &ReviewStatus, reviewer: &Gate
             findings: Vec::new(),
             reasons: Vec::new(),
         }),
+        conflict: None,
         check: None,
         base: Some(TaskBase { commit: review.base.clone(), evidence: None, protected_paths: Vec::new() }),
         review: Some(brief),

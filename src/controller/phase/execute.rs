@@ -75,7 +75,10 @@ async fn claim(o: &Observed, context: &Context) -> Result<Answer, Error> {
         ClaimReleaseAnswer::RolledBack { commit, tag, rollback } => {
             Answer::WasRolledBack { merge: commit.into(), tag: tag.short().to_owned(), commit: rollback.into() }
         }
-        ClaimReleaseAnswer::Conflict(conflict) => Answer::Conflict(conflict.paths),
+        ClaimReleaseAnswer::Conflict(conflict) => {
+            let commit = operation.reapply.map(|reapply| reapply.rollback.into()).unwrap_or_default();
+            Answer::Conflict { commit, paths: conflict.paths }
+        }
         ClaimReleaseAnswer::NumberTaken { by } => {
             let who =
                 by.map_or("a branch of unknown origin".to_owned(), |by| format!("Phase {}/{}", by.namespace, by.name));
@@ -102,7 +105,11 @@ async fn ensure_task(o: &Observed, name: &str, context: &Context) -> Result<Answ
     let (Some(task), Some(gate), Some(profile)) = (task_status(o, name), &o.gate, &o.profile) else {
         return Ok(Answer::Done);
     };
-    create(context, &o.phase, &build::developer_task(o, task, gate, profile)?).await
+    let conflict = match build::conflicts(o, task)? {
+        Some(operation) => Some(build::conflict(call(o, context, &operation).await?)),
+        None => None,
+    };
+    create(context, &o.phase, &build::developer_task(o, task, gate, profile, conflict)?).await
 }
 
 async fn ensure_check(o: &Observed, name: &str, context: &Context) -> Result<Answer, Error> {
@@ -217,7 +224,7 @@ async fn integrate(o: &Observed, name: &str, context: &Context) -> Result<Answer
         IntegrateAnswer::Integrated { commit, head, tree: _ } => {
             Answer::Integrated { commit: commit.into(), head: head.into() }
         }
-        IntegrateAnswer::Conflict(conflict) => Answer::Conflict(conflict.paths),
+        IntegrateAnswer::Conflict(conflict) => Answer::Conflict { commit: source, paths: conflict.paths },
         IntegrateAnswer::Stale { head } => Answer::Stale { head: head.into() },
     })
 }
@@ -228,7 +235,7 @@ async fn integrate_base(o: &Observed, context: &Context) -> Result<Answer, Error
         | IntegrateBaseAnswer::Integrated { head, tree, base, patch } => {
             Answer::BaseIntegrated { head: head.into(), tree: tree.into(), base: base.into(), patch }
         }
-        IntegrateBaseAnswer::Conflict(conflict) => Answer::Conflict(conflict.paths),
+        IntegrateBaseAnswer::Conflict(conflict) => Answer::Conflict { commit: String::new(), paths: conflict.paths },
         IntegrateBaseAnswer::Stale { head } => Answer::Stale { head: head.into() },
     })
 }
@@ -269,7 +276,7 @@ async fn revert(o: &Observed, give_up: bool, context: &Context) -> Result<Answer
             Answer::Reverted { commit: commit.into(), tree: tree.into(), base: base.into() }
         }
         RevertAnswer::Done { commit } => Answer::RolledBack { commit: commit.into() },
-        RevertAnswer::Conflict(conflict) => Answer::Conflict(conflict.paths),
+        RevertAnswer::Conflict(conflict) => Answer::Conflict { commit: rollback.merge.clone(), paths: conflict.paths },
         RevertAnswer::NotMerged => Answer::NotMerged,
         RevertAnswer::GivenUp => Answer::Done,
     })

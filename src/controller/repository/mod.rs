@@ -123,6 +123,7 @@ fn sync_task(repository: &Repository, upstream: &Upstream, name: &str, context: 
         commit: None,
         branch: None,
         brief: None,
+        conflict: None,
         check: None,
         base: None,
         review: None,

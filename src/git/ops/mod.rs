@@ -49,6 +49,7 @@ operations! {
     ChangedFiles, "changed-files" => ChangedFilesAnswer;
     Diff, "diff" => DiffAnswer;
     GamingSigns, "gaming-signs" => GamingSignsAnswer;
+    Conflicts, "conflicts" => ConflictsAnswer;
     Log, "log" => LogAnswer;
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{CommitId, PhaseKey, RefName, Rev, TreeId};
-use crate::api::evidence::GamingSign;
+use crate::api::{conflict::ConflictFile, evidence::GamingSign};
 
 /// All claims of phases in a repository, so that those of phases that are gone can be found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -160,6 +160,34 @@ pub struct GamingSignsAnswer {
     pub total: u64,
     /// There are more than are listed.
     pub truncated: bool,
+}
+
+/// What stands against a merge of two commits, file by file. Nothing moves.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Conflicts {
+    /// The side that is integrated.
+    pub ours: Rev,
+    /// What is to come in.
+    pub theirs: Rev,
+    /// Most files wanted; 20 is the limit.
+    pub max_files: usize,
+    /// Most bytes that are quoted of one side of a file; 4 KiB is the limit.
+    pub max_bytes: usize,
+}
+
+/// Answer to [`Conflicts`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ConflictsAnswer {
+    /// The side that is integrated.
+    pub ours: CommitId,
+    /// What is to come in.
+    pub theirs: CommitId,
+    /// The files in git's order.
+    pub files: Vec<ConflictFile>,
+    /// How many there are; 0 if the two merge.
+    pub total: u64,
 }
 
 /// Commits of `to` that are not in `from`, newest first.

@@ -7,6 +7,7 @@
 
 mod archive;
 mod commit;
+mod conflicts;
 mod ensure;
 mod gaming;
 mod inspect;

@@ -1,6 +1,7 @@
 //! Every operation on a real repository, and again: doing it twice is doing it once.
 
 mod claim;
+mod conflicts;
 mod crash;
 mod gaming;
 mod inspect;

@@ -201,7 +201,7 @@ fn failure(task: &TaskFact) -> Option<Outcome> {
         Policy::Pause | Policy::SpendRun | Policy::Redispatch | Policy::SpendAttempt => EscalationReason::TaskFailed,
     };
     let message = no_run_left(&task.name, *class, message);
-    let failed = Change::TaskFailed { task: task.name.clone(), why: message.clone() };
+    let failed = Change::TaskFailed { task: task.name.clone(), why: message.clone(), conflict: None };
     Some(record(vec![failed, Change::Escalate { reason, message }]))
 }
 

@@ -346,8 +346,13 @@ pub enum Answer {
         /// Head of the release branch.
         head: String,
     },
-    /// Git cannot join the two; the paths.
-    Conflict(Vec<String>),
+    /// Git cannot join the two.
+    Conflict {
+        /// What does not come in.
+        commit: String,
+        /// Files that both sides changed.
+        paths: Vec<String>,
+    },
     /// The release branch is elsewhere than recorded.
     Stale {
         /// Where it is.
@@ -415,6 +420,8 @@ pub enum Change {
         task: String,
         /// Why.
         why: String,
+        /// The commit that did not merge; what is known of an earlier one stays if none.
+        conflict: Option<String>,
     },
     /// A person's commit stands for a task.
     TaskPushed {
@@ -429,6 +436,8 @@ pub enum Change {
         task: String,
         /// Why.
         why: String,
+        /// The commit that did not merge; what is known of an earlier one stays if none.
+        conflict: Option<String>,
     },
     /// The commit to judge is known.
     BeginReview {

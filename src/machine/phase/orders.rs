@@ -256,7 +256,7 @@ fn develop_on(s: &Snapshot, pushed: Option<&String>) -> Vec<Change> {
     let stopped: Vec<&TaskFact> = s.tasks.iter().filter(unfinished).collect();
     let change = |task: &TaskFact| match pushed {
         Some(commit) => Change::TaskPushed { task: task.name.clone(), commit: commit.clone() },
-        None => Change::TaskAnew { task: task.name.clone(), why: String::new() },
+        None => Change::TaskAnew { task: task.name.clone(), why: String::new(), conflict: None },
     };
     let mut changes: Vec<Change> = stopped.iter().map(|task| change(task)).collect();
     if changes.is_empty() && pushed.is_some() {

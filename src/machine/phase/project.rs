@@ -142,12 +142,14 @@ fn apply(status: &mut PhaseStatus, change: &Change, stamp: &Stamp) {
         Change::TaskIntegrated { task, commit } => with_task(status, task, |task| {
             task.state = PhaseTaskState::Integrated;
             task.commit = Some(commit.clone());
+            task.conflict = None;
             task.message = String::new();
         }),
-        Change::TaskAnew { task, why } => with_task(status, task, |task| {
+        Change::TaskAnew { task, why, conflict } => with_task(status, task, |task| {
             task.state = PhaseTaskState::Waiting;
             task.agent_task = String::new();
             task.submitted = None;
+            task.conflict = conflict.clone().or(task.conflict.take());
             task.message = cut(why);
         }),
         Change::TaskPushed { task, commit } => with_task(status, task, |task| {
@@ -156,8 +158,9 @@ fn apply(status: &mut PhaseStatus, change: &Change, stamp: &Stamp) {
             task.submitted = Some(commit.clone());
             task.message = String::new();
         }),
-        Change::TaskFailed { task, why } => with_task(status, task, |task| {
+        Change::TaskFailed { task, why, conflict } => with_task(status, task, |task| {
             task.state = PhaseTaskState::Failed;
+            task.conflict = conflict.clone().or(task.conflict.take());
             task.message = cut(why);
         }),
         Change::BeginReview { commit, tree, base, patch } => {

@@ -31,7 +31,7 @@ pub fn settle(s: &Snapshot, action: &Action, answer: Answer) -> Vec<Change> {
             vec![Change::Blocked(vec![Blocked { reason: BlockedReason::NumberTaken, message }])]
         }
         Answer::Integrated { commit, head } => integrated(action, commit, head),
-        Answer::Conflict(paths) => conflict(s, action, &paths),
+        Answer::Conflict { commit, paths } => conflict(s, action, &commit, &paths),
         Answer::Stale { head } => vec![Change::Release { head, base: None }],
         Answer::BaseIntegrated { head, tree, base, patch } => vec![
             Change::Release { head: head.clone(), base: Some(base.clone()) },
@@ -53,7 +53,7 @@ fn reverted(s: &Snapshot, answer: Answer) -> Vec<Change> {
         Answer::RolledBack { commit } => return vec![Change::RolledBack { commit }],
         // It was given up just before a crash.
         Answer::Done => return vec![Change::EndRollback { why: "the rollback was given up".to_owned() }],
-        Answer::Conflict(paths) => (EscalationReason::Conflict, does_not_revert(merge, &paths)),
+        Answer::Conflict { commit: _, paths } => (EscalationReason::Conflict, does_not_revert(merge, &paths)),
         Answer::NotMerged => {
             let message = format!("the base branch does not hold the merge {merge}; see git log, then Retry, or Abort");
             (EscalationReason::RollbackFailed, message)
@@ -95,7 +95,7 @@ fn rolled_back(answer: Answer) -> Vec<Change> {
         | Answer::NotMerged
         | Answer::NumberTaken(_)
         | Answer::Integrated { .. }
-        | Answer::Conflict(_)
+        | Answer::Conflict { .. }
         | Answer::Stale { .. }
         | Answer::BaseIntegrated { .. }
         | Answer::Merged { .. }
@@ -147,7 +147,7 @@ fn is_it_merged_after_all(answer: Answer) -> Vec<Change> {
         | Answer::Claimed { .. }
         | Answer::NumberTaken(_)
         | Answer::Integrated { .. }
-        | Answer::Conflict(_)
+        | Answer::Conflict { .. }
         | Answer::Stale { .. }
         | Answer::BaseIntegrated { .. }
         | Answer::Merged { .. }
@@ -172,7 +172,7 @@ fn commit_missing(action: &Action, commit: &str) -> Vec<Change> {
         "the repository holds no commit {commit}; push it and Retry with it, or Retry without a commit to hand the task to the developer"
     );
     let why = format!("the repository holds no commit {commit}");
-    let failed = task_of(action).map(|task| Change::TaskFailed { task: task.to_owned(), why });
+    let failed = task_of(action).map(|task| Change::TaskFailed { task: task.to_owned(), why, conflict: None });
     failed.into_iter().chain([Change::Escalate { reason: EscalationReason::TaskFailed, message }]).collect()
 }
 
@@ -184,7 +184,7 @@ fn integrated(action: &Action, commit: String, head: String) -> Vec<Change> {
     }
 }
 
-fn conflict(s: &Snapshot, action: &Action, paths: &[String]) -> Vec<Change> {
+fn conflict(s: &Snapshot, action: &Action, commit: &str, paths: &[String]) -> Vec<Change> {
     let listed = listed(paths);
     if *action == Action::Claim {
         let message = format!(
@@ -198,11 +198,12 @@ fn conflict(s: &Snapshot, action: &Action, paths: &[String]) -> Vec<Change> {
         );
         return vec![Change::Escalate { reason: EscalationReason::Conflict, message }];
     };
+    let conflict = Some(commit.to_owned());
     let why = format!("the commit did not merge into the release branch: both sides changed {listed}");
     let fact = s.tasks.iter().find(|fact| fact.name == task);
     let (dispatched, pushed) = fact.map_or((0, false), |fact| (fact.dispatch, fact.pushed));
     if dispatched < s.max_dispatches && !pushed {
-        return vec![Change::TaskAnew { task: task.to_owned(), why }];
+        return vec![Change::TaskAnew { task: task.to_owned(), why, conflict }];
     }
     let message = if pushed {
         format!("{why}; Retry with a commit that merges, or without one to hand task {task} to the developer")
@@ -210,7 +211,7 @@ fn conflict(s: &Snapshot, action: &Action, paths: &[String]) -> Vec<Change> {
         format!("task {task} was handed out {dispatched} times and still conflicts: {why}; Retry hands it out again")
     };
     vec![
-        Change::TaskFailed { task: task.to_owned(), why },
+        Change::TaskFailed { task: task.to_owned(), why, conflict },
         Change::Escalate { reason: EscalationReason::Conflict, message },
     ]
 }

@@ -213,6 +213,8 @@ fn assignment(set: &Set, index: usize) -> Assignment {
             findings: Vec::new(),
             reasons: Vec::new(),
         }),
+        conflict: None,
+        merged: None,
         check: None,
         base: Some(TaskBase { commit: case.base.clone(), evidence: None, protected_paths: Vec::new() }),
         review: Some(ReviewBrief {

@@ -12,6 +12,7 @@ use super::{
         step::{OUTPUT, RECORD},
     },
     Companion, evidence, output,
+    submit::SubmitError,
 };
 use crate::{api::agent_task::Role, review::bounded_delivery};
 
@@ -69,11 +70,21 @@ async fn work(companion: &Companion, well: bool, deadline: Instant, delivery: &m
             );
         }
     };
-    delivery.changed = snapshot.changed;
-    if !snapshot.changed {
+    delivery.changed = match companion.has_work(&snapshot).await {
+        Ok(changed) => changed,
+        Err(error) => {
+            blame(delivery, &format!("failed to look at the work tree: {error}"));
+            true
+        }
+    };
+    if !delivery.changed {
         return;
     }
     if well {
+        if let Err(error) = companion.is_resolved(&snapshot).await {
+            delivery.refused = matches!(error, SubmitError::Unresolved(_));
+            return blame(delivery, &error.to_string());
+        }
         match companion.push_branch(&snapshot.commit, left()).await {
             Ok(()) => delivery.commit = Some(snapshot.commit),
             Err(error) => blame(delivery, &error.to_string()),

@@ -5,13 +5,17 @@ use std::time::Duration;
 use super::{
     super::{
         client::CallError,
+        merging,
         protocol::{MAX_TEXT, SubmissionReport, cut},
         repository::TransferError,
         snapshot::{Limits, Snapshot, SnapshotError, snapshot},
     },
     Companion,
 };
-use crate::api::agent_task::{FindingAnswer, FindingAnswerKind};
+use crate::{
+    api::agent_task::{FindingAnswer, FindingAnswerKind},
+    git::command::CommandError,
+};
 
 /// Longest time to push, and to report, while the agent waits.
 const LONGEST: Duration = Duration::from_mins(1);
@@ -29,6 +33,13 @@ pub(super) enum SubmitError {
     Call(#[from] CallError),
     #[error("the work tree is the same as at the start; do the work, then submit")]
     Unchanged,
+    #[error(
+        "conflict markers are left in {}; resolve each (git grep -n '<<<<<<< integrated' shows them), then submit",
+        named(.0)
+    )]
+    Unresolved(Vec<String>),
+    #[error(transparent)]
+    Git(#[from] CommandError),
     #[error("this task has no branch to submit to")]
     NoBranch,
 }
@@ -50,8 +61,11 @@ impl Companion {
         }
         let snapshot = self.snapshot(TAKE).await?;
         let disputed = |answer: &FindingAnswer| answer.answer == FindingAnswerKind::Disputed;
-        // A rework may consist of words alone: every finding is wrong.
-        if !snapshot.changed && (answers.is_empty() || !answers.iter().all(disputed)) {
+        self.is_resolved(&snapshot).await?;
+        // A rework may consist of words alone: every finding is wrong. And a conflict may end in favour of what is
+        // integrated.
+        let words_alone = !answers.is_empty() && answers.iter().all(disputed);
+        if !snapshot.changed && !words_alone && self.assignment.merged.is_none() {
             return Err(SubmitError::Unchanged);
         }
         let pushed = self.push_branch(&snapshot.commit, LONGEST).await;
@@ -76,9 +90,27 @@ impl Companion {
         snapshot(&self.repository, &self.places.workspace, &self.authorship(), limits).await
     }
 
+    /// Refuses a work tree in which a merge is not made.
+    pub(super) async fn is_resolved(&self, snapshot: &Snapshot) -> Result<(), SubmitError> {
+        let Some(merged) = &self.assignment.merged else { return Ok(()) };
+        let left = merging::unresolved(&self.repository, merged, &snapshot.commit).await?;
+        if left.is_empty() { Ok(()) } else { Err(SubmitError::Unresolved(left)) }
+    }
+
+    /// Whether there is anything to submit without being told to: a merge that nobody touched is no work.
+    pub(super) async fn has_work(&self, snapshot: &Snapshot) -> Result<bool, SubmitError> {
+        let Some(merged) = &self.assignment.merged else { return Ok(snapshot.changed) };
+        Ok(snapshot.changed && !merging::is_untouched(&self.repository, merged, &snapshot.commit).await?)
+    }
+
     /// Pushes a commit to the task's branch.
     pub(super) async fn push_branch(&self, commit: &str, longest: Duration) -> Result<(), SubmitError> {
         let branch = self.assignment.branch.as_deref().ok_or(SubmitError::NoBranch)?;
         Ok(self.repository.push(&[format!("{commit}:refs/heads/{branch}")], longest).await?)
     }
+}
+
+fn named(paths: &[String]) -> String {
+    let some = paths.iter().take(10).cloned().collect::<Vec<_>>().join(", ");
+    if paths.len() > 10 { format!("{some} and {} more files", paths.len() - 10) } else { some }
 }

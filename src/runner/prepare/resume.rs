@@ -5,13 +5,10 @@
 
 use std::path::Path;
 
-use super::{CHECKOUT, LONGEST, PrepareError, Resumed};
-use crate::{
-    git::command::{Git, bare_command},
-    runner::{
-        protocol::Assignment,
-        repository::{PodRepository, RESUMED, START},
-    },
+use super::{LONGEST, PrepareError, Resumed, in_work_tree};
+use crate::runner::{
+    protocol::Assignment,
+    repository::{PodRepository, RESUMED, START},
 };
 
 /// Finds and fetches the newest work that this run may take up. None if no run has saved any.
@@ -39,21 +36,23 @@ pub(super) async fn fetch(
     }
 }
 
-/// Brings the saved tree into a work tree that is at the start commit. The index is the start commit's again at the end,
-/// so that the agent sees the saved work as changes.
-pub(super) async fn check_out(repository: &PodRepository, workspace: &Path) -> Result<(), PrepareError> {
+/// Brings the tree of a reference, what was saved or a merge, into a work tree that is at the start commit. The index is
+/// the start commit's again at the end, so that the agent sees it as changes.
+pub(super) async fn check_out(
+    repository: &PodRepository,
+    workspace: &Path,
+    reference: &str,
+) -> Result<(), PrepareError> {
     let source = repository.dir().to_string_lossy();
-    let refspec = format!("{RESUMED}:{RESUMED}");
+    let refspec = format!("{reference}:{reference}");
     let steps: [&[&str]; 4] = [
         &["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", &source, &refspec],
-        &["read-tree", "--reset", "-u", RESUMED],
-        &["update-ref", "-d", RESUMED],
+        &["read-tree", "--reset", "-u", reference],
+        &["update-ref", "-d", reference],
         &["reset", "--quiet", "--mixed"],
     ];
     for step in steps {
-        let mut command = bare_command("git", &[("core.fsync", "none")]);
-        command.args(step).env("GIT_ALLOW_PROTOCOL", "file").current_dir(workspace);
-        Git::of(command, step.first().unwrap_or(&"")).timeout(CHECKOUT).run().await?;
+        in_work_tree(workspace, step).await?;
     }
     Ok(())
 }

@@ -105,8 +105,21 @@ async fn assignment(State(api): State<RunnerApi>, caller: Caller) -> Result<Json
     let created_at = task.creation_timestamp().map(|time| time.0).unwrap_or_default();
     let (name, uid, namespace) =
         (task.name_any(), task.uid().unwrap_or_default(), task.namespace().unwrap_or_default());
-    let AgentTaskSpec { role, repository, phase, task, commit, branch, brief, check, base, review, upstream, .. } =
-        task.spec;
+    let AgentTaskSpec {
+        role,
+        repository,
+        phase,
+        task,
+        commit,
+        branch,
+        brief,
+        conflict,
+        check,
+        base,
+        review,
+        upstream,
+        ..
+    } = task.spec;
     Ok(Json(Assignment {
         agent_task: name,
         uid,
@@ -120,6 +133,8 @@ async fn assignment(State(api): State<RunnerApi>, caller: Caller) -> Result<Json
         commit,
         branch,
         brief,
+        conflict,
+        merged: None,
         last_failure: status.last_failure,
         resume: status.resume,
         resumed: None,

@@ -442,6 +442,11 @@ pub(super) fn is_in(task: &str) -> Answer {
     Answer::Integrated { commit: format!("i-{task}"), head: format!("i-{task}") }
 }
 
+/// Git cannot join the submission `s1`.
+pub(super) fn conflict(paths: &[&str]) -> Answer {
+    Answer::Conflict { commit: "s1".into(), paths: paths.iter().map(|path| (*path).to_owned()).collect() }
+}
+
 pub(super) fn base_in(commit: &str) -> Answer {
     changing(commit, &format!("p-{commit}"))
 }

@@ -2,13 +2,13 @@
 
 use rstest::rstest;
 
-use super::bench::{Bench, claimed, failed, integrate, is_in, row};
+use super::bench::{Bench, claimed, conflict, failed, integrate, is_in, row};
 use crate::{
     api::{
         agent_task::FailureClass,
         phase::{BlockedReason, EscalationReason, PhaseState, PhaseTaskState},
     },
-    machine::phase::{Action, Answer, Work},
+    machine::phase::{Action, Answer, OrderKind, Work},
 };
 
 type Answers = Vec<(Action, Answer)>;
@@ -86,17 +86,17 @@ fn a_phase_starts(
     &["Integrate(a)", "TaskIntegrated(a)", "Release(i-a)"], PhaseState::Developing, &[]
 )]
 #[case::a_conflict_hands_the_task_out_anew(
-    Bench::working().see("p.a.1.1", Work::Submitted), vec![(integrate("a"), Answer::Conflict(vec!["x.py".into()]))],
+    Bench::working().see("p.a.1.1", Work::Submitted), vec![(integrate("a"), conflict(&["x.py"]))],
     &["Integrate(a)", "TaskAnew(a)"], PhaseState::Developing, &["EnsureTask(a)"]
 )]
 #[case::a_conflict_that_does_not_go_away_asks_a_person(
     Bench::working().with(|w| w.max_dispatches = 1).see("p.a.1.1", Work::Submitted),
-    vec![(integrate("a"), Answer::Conflict(vec!["x.py".into()]))],
+    vec![(integrate("a"), conflict(&["x.py"]))],
     &["Integrate(a)", "TaskFailed(a)", "Escalate(Conflict)"], PhaseState::Escalated, &[]
 )]
 #[case::two_conflicts_in_one_step_are_one_escalation(
     Bench::working().with(|w| w.max_dispatches = 1).see("p.a.1.1", Work::Submitted).see("p.b.1.1", Work::Submitted),
-    vec![(integrate("a"), Answer::Conflict(vec![])), (integrate("b"), Answer::Conflict(vec![]))],
+    vec![(integrate("a"), conflict(&[])), (integrate("b"), conflict(&[]))],
     &["Integrate(a)", "Integrate(b)", "TaskFailed(a)", "Escalate(Conflict)", "TaskFailed(b)", "Escalate(Conflict)"],
     PhaseState::Escalated, &[]
 )]
@@ -132,18 +132,33 @@ fn tasks_are_developed(
 fn the_first_of_two_escalations_says_where_the_phase_stood() {
     let mut bench =
         Bench::working().with(|w| w.max_dispatches = 1).see("p.a.1.1", Work::Submitted).see("p.b.1.1", Work::Submitted);
-    bench.step(&[(integrate("a"), Answer::Conflict(vec![])), (integrate("b"), Answer::Conflict(vec![]))]);
+    bench.step(&[(integrate("a"), conflict(&[])), (integrate("b"), conflict(&[]))]);
     assert_eq!(bench.status.escalation.unwrap().from, PhaseState::Developing);
 }
 
 #[test]
 fn a_task_that_is_handed_out_anew_gets_a_name_of_its_own() {
     let mut bench = Bench::working().see("p.a.1.1", Work::Submitted);
-    bench.step(&[(integrate("a"), Answer::Conflict(vec!["x.py".into()]))]);
+    bench.step(&[(integrate("a"), conflict(&["x.py"]))]);
     assert_eq!((bench.task("a").state, &*bench.task("a").agent_task), (PhaseTaskState::Waiting, ""));
     assert!(bench.task("a").message.contains("x.py"));
     bench.step(&[]);
     assert_eq!((bench.task("a").dispatch, &*bench.task("a").agent_task), (2, "p.a.1.2"));
+    assert_eq!(bench.task("a").conflict.as_deref(), Some("s1"), "what did not merge is known");
+    let mut bench = bench.see("p.a.1.2", Work::Submitted);
+    bench.step(&[(integrate("a"), is_in("a"))]);
+    assert_eq!(bench.task("a").conflict, None);
+}
+
+#[test]
+fn a_retry_after_conflicts_hands_the_task_out_with_the_newest_of_them() {
+    let mut bench = Bench::working().with(|w| w.max_dispatches = 1).see("p.a.1.1", Work::Submitted);
+    bench.step(&[(integrate("a"), conflict(&["x.py"]))]);
+    assert_eq!((bench.task("a").state, bench.task("a").conflict.as_deref()), (PhaseTaskState::Failed, Some("s1")));
+    let mut bench = bench.order(OrderKind::Retry(1), None);
+    bench.step(&[]);
+    assert_eq!((bench.task("a").state, bench.task("a").conflict.as_deref()), (PhaseTaskState::Waiting, Some("s1")));
+    assert_eq!(bench.next(), ["EnsureTask(a)"]);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use rstest::rstest;
 
-use super::bench::{Bench, base_in, claimed, failed, integrate, is_in, row};
+use super::bench::{Bench, base_in, claimed, conflict, failed, integrate, is_in, row};
 use crate::{
     api::{
         agent_task::FailureClass,
@@ -204,7 +204,7 @@ fn timed_out(mut bench: Bench) -> Bench {
     escalated_by(Bench::judged(Verdict::Inconclusive, None), &[]), &["DropReview", "Enter(Reviewing)"], PhaseState::Reviewing
 )]
 #[case::a_base_branch_that_conflicted_is_tried_again(
-    escalated_by(Bench::integrated(), &[(Action::IntegrateBase, Answer::Conflict(vec![]))]),
+    escalated_by(Bench::integrated(), &[(Action::IntegrateBase, conflict(&[]))]),
     &["DropReview", "Enter(Reviewing)"], PhaseState::Reviewing
 )]
 #[case::a_tag_that_was_in_the_way_is_tried_again_and_the_review_holds(
@@ -252,7 +252,7 @@ fn a_retry_after_a_timeout_keeps_what_was_submitted_and_makes_anew_what_was_stop
 #[test]
 fn a_commit_that_does_not_exist_or_merge_asks_again_and_another_takes_its_place() {
     let rework = integrate("rework");
-    for answer in [Answer::CommitMissing("c8".into()), Answer::Conflict(vec!["x".into()])] {
+    for answer in [Answer::CommitMissing("c8".into()), conflict(&["x"])] {
         let mut bench = retried(Bench::exhausted(), Some("c8"));
         bench.step(&[]);
         let bench = escalated_by(bench, &[(rework.clone(), answer)]);

@@ -2,7 +2,7 @@
 
 use rstest::rstest;
 
-use super::bench::{Bench, base_in, changing, merged, row};
+use super::bench::{Bench, base_in, changing, conflict, merged, row};
 use crate::{
     api::{
         agent_task::FailureClass,
@@ -70,7 +70,7 @@ fn base(answer: Answer) -> Answers {
     &["IntegrateBase", "Release(c1)", "BeginReview(c1)"], PhaseState::Reviewing, &["EnsureCheck(test)"]
 )]
 #[case::a_base_branch_that_does_not_merge_asks_a_person(
-    Bench::integrated(), base(Answer::Conflict(vec!["x.py".into()])),
+    Bench::integrated(), base(conflict(&["x.py"])),
     &["IntegrateBase", "Escalate(Conflict)"], PhaseState::Escalated, &[]
 )]
 #[case::missing_checks_are_started(

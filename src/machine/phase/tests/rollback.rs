@@ -2,7 +2,7 @@
 
 use rstest::rstest;
 
-use super::bench::{Bench, claimed, merged, row};
+use super::bench::{Bench, claimed, conflict, merged, row};
 use crate::{
     api::{
         phase::{EscalationReason, PhaseState, PhaseTaskState},
@@ -82,7 +82,7 @@ fn on_top(passed: &[&str], at_work: &[&str]) -> Dependants {
 #[case::was_merged_before_a_crash(begun(), &[(Action::Revert, done())], &["Revert", "RolledBack(m2)"], PhaseState::RolledBack, &[])]
 #[case::was_given_up_before_a_crash(begun(), &[], &["Revert", "EndRollback"], PhaseState::Passed, &[])]
 #[case::conflicts_with_what_came_later(
-    begun(), &[(Action::Revert, Answer::Conflict(vec!["x".into()]))], &["Revert", "Escalate(Conflict)"], PhaseState::Escalated, &[]
+    begun(), &[(Action::Revert, conflict(&["x"]))], &["Revert", "Escalate(Conflict)"], PhaseState::Escalated, &[]
 )]
 #[case::is_of_no_merge_of_the_base(
     begun(), &[(Action::Revert, Answer::NotMerged)], &["Revert", "Escalate(RollbackFailed)"], PhaseState::Escalated, &[]
@@ -228,7 +228,7 @@ fn a_task_that_is_added_with_the_version_is_done_first() {
 fn what_does_not_fit_any_more_asks_a_person() {
     let mut bench = rolled_back().with(|world| world.raised = true);
     bench.step(&[]);
-    bench.step(&[(Action::Claim, Answer::Conflict(vec!["x".into()]))]);
+    bench.step(&[(Action::Claim, conflict(&["x"]))]);
     assert_eq!(bench.reason(), Some(EscalationReason::Conflict));
     assert!(bench.status.escalation.as_ref().unwrap().message.contains("x; roll back what came later"));
     let mut bench = bench.order(OrderKind::Retry(1), None);

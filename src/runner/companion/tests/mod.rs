@@ -1,6 +1,7 @@
 //! The companion over a real port, with a real MCP client and the real git service.
 
 mod compared;
+mod conflict;
 mod ends;
 mod mcp;
 mod reviewer;

@@ -365,7 +365,7 @@ fn claim(git: &mut Git, status: &PhaseStatus, raised: bool) -> Answer {
 fn integrate(config: &Config, git: &mut Git, submission: &str) -> Answer {
     let (_, work) = git.release.as_mut().unwrap();
     if config.conflict && submission.ends_with(".1.1") {
-        return Answer::Conflict(vec!["x".into()]);
+        return bench::conflict(&["x"]);
     }
     work.insert(submission.to_owned());
     Answer::Integrated { commit: submission.to_owned(), head: git.head() }
