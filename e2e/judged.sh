@@ -26,7 +26,7 @@ measured_facts() {
   local result
   result=$(last_result "$MEASURED" measured-1 || true)
   is "measured-1: the tests are counted" 4 "$(report_of "$result" tests .tests.passed)"
-  is "measured-1: every line is covered" "10 10" \
+  is "measured-1: every line is covered" "9 9" \
     "$(report_of "$result" tests .coverage.changed.total) $(report_of "$result" tests .coverage.changed.covered)"
   is "measured-1: both measurements are evidence" "calls.per_second memory.peak_kib" \
     "$(report_of "$result" speed '.measurements[*].target.metric')"
@@ -40,10 +40,10 @@ gamed_and_waived() {
   is "measured-2 is before a person, whatever its score" "Escalated Gamed" \
     "$(kubectl -n "$MEASURED" get phase measured-2 -o 'jsonpath={.status.state} {.status.escalation.reason}')"
   result=$(last_result "$MEASURED" measured-2 || true)
-  is "measured-2: every check passed" "Passed Passed Passed" "$(field "$MEASURED" reviewresult "$result" '.spec.checks[*].outcome')"
-  has "measured-2: the sign shows the lines that are gone" "assert convert.to_celsius(-40)" \
+  is "measured-2: what blocks passed; the scanner, which does not, found what the base has" "Passed Failed Passed" "$(field "$MEASURED" reviewresult "$result" '.spec.checks[*].outcome')"
+  has "measured-2: the sign shows the test that is gone" "-def test_both_scales_meet():" \
     "$(field "$MEASURED" reviewresult "$result" '.status.gamingSigns[*].sign.text')"
-  has "the report says it" Gamed "$(kubectl phasegate -n "$MEASURED" report measured-2 || true)"
+  has "the report says it" "Signs of gaming: 1 open" "$(kubectl phasegate -n "$MEASURED" report measured-2 || true)"
   none "nothing of it is merged" git_in "$MEASURED" measured tag --list 'phase-2-*'
   signs=$(field "$MEASURED" reviewresult "$result" '.status.gamingSigns[*].sign.id' || true)
   for id in $signs; do arguments+=(--finding "$id"); done
@@ -74,7 +74,7 @@ uncovered_change() {
     "$(report_of "$first" tests .coverage.changed.total) $(report_of "$first" tests .coverage.changed.covered)"
   is "measured-3: the whole was better than that" "20 13" \
     "$(report_of "$first" tests .coverage.all.total) $(report_of "$first" tests .coverage.all.covered)"
-  is "measured-3: which cost it the gate" 1.3 "$(score_of "$first" functionality)"
+  is "measured-3: which cost it the gate" 1.4 "$(score_of "$first" functionality)"
 }
 
 # A finding that is wrong, and is found again.

@@ -78,13 +78,25 @@ fn judged(status: &PhaseStatus, record: &JudgementRecord, result: Option<&Review
             let mut entry =
                 vec![format!("{attempt}{}{word}: {}", against_passing(record, result), why_refused(result).join("; "))];
             entry.extend(dearest(result));
-            let parked = last && status.state == PhaseState::Escalated;
-            let then =
-                if parked { "→ no attempt is left or helps: a person decides" } else { "→ sent back to Klein" };
+            let then = what_follows(status, record);
             let line = entry.pop().unwrap_or_default();
             entry.push(format!("{line}  {}", look.paint(Tone::Quiet, then)));
             Some(entry)
         }
+    }
+}
+
+/// What became of a refusal: a person, another judgement of the same attempt after a waiver, or the next attempt.
+fn what_follows(status: &PhaseStatus, record: &JudgementRecord) -> &'static str {
+    let later = status.history.iter().rev().take_while(|other| other.result != record.result);
+    let again = || later.clone().any(|later| later.attempt == record.attempt);
+    let waived = status.state == PhaseState::Reviewing && status.attempt == record.attempt;
+    if waived || again() {
+        "→ judged again"
+    } else if status.state == PhaseState::Escalated && later.clone().next().is_none() {
+        "→ no attempt is left or helps: a person decides"
+    } else {
+        "→ sent back to Klein"
     }
 }
 

@@ -190,6 +190,24 @@ fn a_watch_that_starts_late_tells_the_judgements_so_far() {
 }
 
 #[test]
+fn a_refusal_that_was_waived_is_judged_again_and_was_not_sent_back() {
+    let mut waived = gamed();
+    waived["state"] = "Reviewing".into();
+    let mut passed = waived.clone();
+    let mut again = passed["history"].as_array().unwrap().last().unwrap().clone();
+    again["result"] = "alicia-1-r3-2".into();
+    again["verdict"] = "Pass".into();
+    passed["history"].as_array_mut().unwrap().push(again);
+    passed["state"] = "Passed".into();
+    for status in [&waived, &passed] {
+        let told = told(None, &phase(1, status));
+        let refused = told.lines().filter(|line| line.contains("→")).next_back().unwrap_or_default();
+        assert!(refused.contains("→ judged again"), "{told}");
+    }
+    assert!(told(None, &phase(1, &gamed())).contains("→ no attempt is left or helps"));
+}
+
+#[test]
 fn a_watch_and_a_list_tell_what_only_a_person_can_settle() {
     let mut refused = rich();
     let status = refused.status.as_mut().unwrap();

@@ -189,6 +189,8 @@ pub(super) fn integrate(
         kind: flow::merge_kind(&branch),
         task_uid: stamp.0,
         run: stamp.1,
+        phase_uid: o.phase.uid().unwrap_or_default(),
+        work: task.agent_task.clone(),
         title: flow::integration_title(&branch, description),
         body: String::new(),
         author: signature(seconds),
@@ -204,6 +206,7 @@ pub(super) fn integrate_base(o: &Observed) -> Result<IntegrateBase, InvalidName>
         release,
         base,
         expected_head: None,
+        phase_uid: o.phase.uid().unwrap_or_default(),
         author: signature(seconds),
     })
 }

@@ -24,7 +24,7 @@ use crate::{
     controller::{Error, context::Context},
     git::ops::{
         ArchiveRefs, ClaimReleaseAnswer, Commit, CommitAnswer, CommitId, GamingSigns, IntegrateAnswer,
-        IntegrateBaseAnswer, MergeToBaseAnswer, Operation, PhaseKey, RevertAnswer,
+        IntegrateBaseAnswer, MergeToBaseAnswer, MergedBefore, Operation, PhaseKey, RevertAnswer,
     },
     machine::phase::{Action, Answer, check_task_name},
     review::Gate,
@@ -226,6 +226,7 @@ async fn integrate(o: &Observed, name: &str, context: &Context) -> Result<Answer
         }
         IntegrateAnswer::Conflict(conflict) => Answer::Conflict { commit: source, paths: conflict.paths },
         IntegrateAnswer::Stale { head } => Answer::Stale { head: head.into() },
+        IntegrateAnswer::Merged(merged) => merged_before(merged),
     })
 }
 
@@ -237,7 +238,18 @@ async fn integrate_base(o: &Observed, context: &Context) -> Result<Answer, Error
         }
         IntegrateBaseAnswer::Conflict(conflict) => Answer::Conflict { commit: String::new(), paths: conflict.paths },
         IntegrateBaseAnswer::Stale { head } => Answer::Stale { head: head.into() },
+        IntegrateBaseAnswer::Merged(merged) => merged_before(merged),
     })
+}
+
+/// The repository knows more than the record, as after the restore of an older backup of the API server.
+fn merged_before(merged: MergedBefore) -> Answer {
+    let MergedBefore { commit, tag, score, rollback } = merged;
+    let tag = tag.map(|tag| tag.short().to_owned()).unwrap_or_default();
+    match rollback {
+        None => Answer::Adopted { commit: commit.into(), tag, score: score.unwrap_or_default() },
+        Some(rollback) => Answer::WasRolledBack { merge: commit.into(), tag, commit: rollback.into() },
+    }
 }
 
 async fn merge(o: &Observed, context: &Context) -> Result<Answer, Error> {

@@ -114,8 +114,9 @@ pub enum MergeKind {
     Merge,
 }
 
-/// Brings one submitted commit into the release branch. The commit carries the trailer `Phasegate-Task: uid/run`,
-/// by which a redo finds it.
+/// Brings one submitted commit into the release branch. The commit carries the trailers `Phasegate-Task: uid/run`, by
+/// which a redo finds it, and `Phasegate-Work: phase UID/task`, by which it is found though the record of the run is lost,
+/// as after the restore of an older backup of the API server.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Integrate {
@@ -134,6 +135,10 @@ pub struct Integrate {
     pub task_uid: String,
     /// Its run.
     pub run: u32,
+    /// `metadata.uid` of the phase.
+    pub phase_uid: String,
+    /// Name of the `AgentTask`, the same whenever the same work is handed out; empty if a person pushed the commit.
+    pub work: String,
     /// First line of the message, at most 200 characters are kept.
     pub title: String,
     /// The rest of the message, may be empty; at most 16 KiB are kept.
@@ -163,6 +168,22 @@ pub enum IntegrateAnswer {
         /// Where it is.
         head: CommitId,
     },
+    /// The phase has merged this release branch: its record is older than the repository.
+    Merged(MergedBefore),
+}
+
+/// The merge of a release branch that is on the base branch.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MergedBefore {
+    /// The merge commit.
+    pub commit: CommitId,
+    /// The tag that completed the phase; none if a crash came first.
+    pub tag: Option<RefName>,
+    /// The score that the gate note names.
+    pub score: Option<String>,
+    /// The commit that took it back since.
+    pub rollback: Option<CommitId>,
 }
 
 /// What stands against a merge. Bounded: 200 paths, 50 messages.
@@ -188,6 +209,8 @@ pub struct IntegrateBase {
     /// If set, the release branch must be there.
     #[serde(default)]
     pub expected_head: Option<CommitId>,
+    /// `metadata.uid` of the phase.
+    pub phase_uid: String,
     /// First line of the merge commit's message.
     pub title: String,
     /// Author and date.
@@ -227,6 +250,8 @@ pub enum IntegrateBaseAnswer {
         /// Where it is.
         head: CommitId,
     },
+    /// The phase has merged this release branch: its record is older than the repository.
+    Merged(MergedBefore),
 }
 
 /// An annotated tag to make.

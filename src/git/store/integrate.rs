@@ -5,7 +5,7 @@ use sha2::{Digest, Sha256};
 use super::{
     Execute, Repo, StoreError, commit,
     merge::{Joined, join},
-    refs,
+    refs, release,
 };
 use crate::git::{
     command::Git,
@@ -19,11 +19,22 @@ impl Execute for Integrate {
     async fn execute(self, repo: &Repo) -> Result<IntegrateAnswer, StoreError> {
         refs::require_release(&self.release)?;
         require_uid("taskUid", &self.task_uid)?;
+        require_uid("phaseUid", &self.phase_uid)?;
+        require_work(&self.work)?;
         let head = refs::require(repo, &Rev::Ref(self.release.clone())).await?;
         let base = refs::require(repo, &Rev::Ref(self.base.clone())).await?;
-        let trailer = format!("Phasegate-Task: {}/{}", self.task_uid, self.run);
+        let run = format!("Phasegate-Task: {}/{}", self.task_uid, self.run);
+        let work = format!("Phasegate-Work: {}/{}", self.phase_uid, self.work);
         let done = commit::line(repo, &base, &head).await?;
-        if let Some(done) = done.into_iter().find(|commit| commit::has_trailer(&commit.message, &trailer)) {
+        if done.is_empty()
+            && let Some(merged) = release::merged_before(repo, &self.phase_uid, &self.release, &head, &base).await?
+        {
+            return Ok(IntegrateAnswer::Merged(merged));
+        }
+        let is_it = |message: &str| {
+            commit::has_trailer(message, &run) || (!self.work.is_empty() && commit::has_trailer(message, &work))
+        };
+        if let Some(done) = done.into_iter().find(|commit| is_it(&commit.message)) {
             let tree = commit::read(repo, &head).await?.tree;
             return Ok(IntegrateAnswer::Integrated { commit: done.commit, head, tree });
         }
@@ -39,7 +50,8 @@ impl Execute for Integrate {
             MergeKind::Squash => vec![&head],
             MergeKind::Merge => vec![&head, &source],
         };
-        let message = commit::message(&self.title, &self.body, &trailer);
+        let trailers = if self.work.is_empty() { run } else { format!("{run}\n{work}") };
+        let message = commit::message(&self.title, &self.body, &trailers);
         let commit = commit::create(repo, &tree, &parents, &message, &self.author).await?;
         advance(repo, &self.release, &commit, &head).await?;
         Ok(IntegrateAnswer::Integrated { head: commit.clone(), commit, tree })
@@ -51,12 +63,16 @@ impl Execute for IntegrateBase {
 
     async fn execute(self, repo: &Repo) -> Result<IntegrateBaseAnswer, StoreError> {
         refs::require_release(&self.release)?;
+        require_uid("phaseUid", &self.phase_uid)?;
         let head = refs::require(repo, &Rev::Ref(self.release.clone())).await?;
         let base = refs::require(repo, &Rev::Ref(self.base.clone())).await?;
         if refs::is_ancestor(repo, &base, &head).await? {
             let tree = commit::read(repo, &head).await?.tree;
             let patch = patch(repo, &base, &tree).await?;
             return Ok(IntegrateBaseAnswer::UpToDate { head, tree, base, patch });
+        }
+        if let Some(merged) = release::merged_before(repo, &self.phase_uid, &self.release, &head, &base).await? {
+            return Ok(IntegrateBaseAnswer::Merged(merged));
         }
         if self.expected_head.as_ref().is_some_and(|expected| *expected != head) {
             return Ok(IntegrateBaseAnswer::Stale { head });
@@ -94,4 +110,10 @@ async fn advance(repo: &Repo, branch: &RefName, new: &CommitId, old: &CommitId) 
 pub(super) fn require_uid(field: &'static str, uid: &str) -> Result<(), StoreError> {
     let fits = (1..=64).contains(&uid.len()) && uid.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
     if fits { Ok(()) } else { Err(StoreError::invalid(field, "it must be 1 to 64 letters, digits and dashes")) }
+}
+
+/// The name of an object, since it goes into a trailer; or nothing.
+fn require_work(work: &str) -> Result<(), StoreError> {
+    let fits = work.len() <= 253 && work.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-.".contains(&byte));
+    if fits { Ok(()) } else { Err(StoreError::invalid("work", "it must be the name of an AgentTask, or empty")) }
 }

@@ -6,7 +6,10 @@ use super::{Execute, Repo, StoreError, commit, integrate::require_uid, merge::Jo
 use crate::git::{
     command::Git,
     names::{CommitId, RefName, RepositoryId, Rev},
-    ops::{ClaimRelease, ClaimReleaseAnswer, Claims, ClaimsAnswer, MergeToBase, MergeToBaseAnswer, PhaseKey, TagSpec},
+    ops::{
+        ClaimRelease, ClaimReleaseAnswer, Claims, ClaimsAnswer, CommitFacts, MergeToBase, MergeToBaseAnswer,
+        MergedBefore, PhaseKey, TagSpec,
+    },
 };
 
 /// Where claims are.
@@ -123,7 +126,7 @@ impl Execute for MergeToBase {
         refs::require(repo, &Rev::Commit(self.head.clone())).await?;
         let trailer = match &self.rolls_back {
             Some(merge) => rollback::trailer(merge),
-            None => format!("Phasegate-Phase: {}", self.phase.uid),
+            None => phase_trailer(&self.phase.uid),
         };
         let mut transaction = refs::Transaction::default();
         let commit = match self.done(repo, &base, &trailer).await? {
@@ -165,10 +168,7 @@ impl MergeToBase {
             return rollback::of(repo, merge, base).await;
         }
         let after = commit::line(repo, &self.head, base).await?;
-        let ours = |found: &crate::git::ops::CommitFacts| {
-            found.parents.get(1) == Some(&self.head) && commit::has_trailer(&found.message, trailer)
-        };
-        Ok(after.into_iter().find(ours).map(|found| found.commit))
+        Ok(after.into_iter().find(|found| is_merge_of(found, &self.head, trailer)).map(|found| found.commit))
     }
 
     /// Checks every precondition, makes the merge commit and puts the move of the base branch first into the
@@ -228,6 +228,40 @@ impl MergeToBase {
         );
         Ok(Git::new(&repo.dir, "mktag").input(object).run().await?.text())
     }
+}
+
+/// The merge of this release branch, as it stands, that this phase made: whoever asks for more work on it has an older
+/// record than the repository.
+pub(super) async fn merged_before(
+    repo: &Repo,
+    phase_uid: &str,
+    release: &RefName,
+    head: &CommitId,
+    base: &CommitId,
+) -> Result<Option<MergedBefore>, StoreError> {
+    if head == base {
+        return Ok(None);
+    }
+    let trailer = phase_trailer(phase_uid);
+    let after = commit::line(repo, head, base).await?;
+    let Some(merge) = after.into_iter().find(|found| is_merge_of(found, head, &trailer)) else { return Ok(None) };
+    let git = Git::new(&repo.dir, "for-each-ref").args(["--format=%(refname)", "--points-at", merge.commit.as_str()]);
+    let tags = git.arg("refs/tags").run().await?.text();
+    let tags: Vec<RefName> = tags.lines().map(RefName::new).collect::<Result<_, _>>()?;
+    let completes = |tag: &&RefName| release.short().rsplit('/').next() == Some(tag.short());
+    let tag = tags.iter().find(completes).or(tags.first()).cloned();
+    let score = notes::score(repo, &merge.commit).await?;
+    let rollback = rollback::of(repo, &merge.commit, base).await?;
+    Ok(Some(MergedBefore { commit: merge.commit, tag, score, rollback }))
+}
+
+/// The line by which the base branch says which phase a merge is of.
+fn phase_trailer(uid: &str) -> String {
+    format!("Phasegate-Phase: {uid}")
+}
+
+fn is_merge_of(found: &CommitFacts, head: &CommitId, trailer: &str) -> bool {
+    found.parents.get(1) == Some(head) && commit::has_trailer(&found.message, trailer)
 }
 
 /// The newest common commit of the base branch and a release branch.

@@ -7,6 +7,7 @@ mod gaming;
 mod inspect;
 mod integrate;
 mod merge_to_base;
+mod restored;
 mod rollback;
 mod support;
 mod volume;

@@ -47,6 +47,8 @@ async fn a_phase_goes_from_claim_to_merge_and_a_redo_changes_nothing() {
         kind: MergeKind::Squash,
         task_uid: "uid-klein".to_owned(),
         run: 1,
+        phase_uid: phase().uid,
+        work: "hello-1.a.1.1".to_owned(),
         title: "phase-1-a: work".to_owned(),
         body: String::new(),
         author: author(),

@@ -20,7 +20,7 @@ async fn a_feature_is_squashed_to_one_commit_with_one_parent() {
     let facts = world.facts(&head).await;
     assert_eq!(facts.parents, [base]);
     assert_eq!(facts.tree, world.tree(&second));
-    assert_eq!(facts.message, "work of t-1\n\nPhasegate-Task: t-1/1\n");
+    assert_eq!(facts.message, "work of t-1\n\nPhasegate-Task: t-1/1\nPhasegate-Work: uid-1/hello-1.t-1.1.1\n");
     assert_eq!((facts.author.as_str(), facts.seconds), ("Klein", 1_700_000_000));
 }
 

@@ -59,6 +59,8 @@ pub(super) fn integrate_of(source: &CommitId, kind: MergeKind, task: &str) -> In
         kind,
         task_uid: task.to_owned(),
         run: 1,
+        phase_uid: "uid-1".to_owned(),
+        work: format!("hello-1.{task}.1.1"),
         title: format!("work of {task}"),
         body: String::new(),
         author: author(),
@@ -70,6 +72,7 @@ pub(super) fn integrate_base() -> IntegrateBase {
         release: release(),
         base: branch("main"),
         expected_head: None,
+        phase_uid: "uid-1".to_owned(),
         title: "Merge main".to_owned(),
         author: author(),
     }
