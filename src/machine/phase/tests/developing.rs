@@ -219,3 +219,26 @@ fn an_escalation_names_the_class_of_a_failed_task_once() {
     assert_eq!(bench.status.escalation.as_ref().unwrap().message, words);
     assert_eq!(bench.task("a").message, words);
 }
+
+fn rolled_back() -> Answer {
+    Answer::WasRolledBack { merge: "m0".into(), tag: "phase-1-v1".into(), commit: "r0".into() }
+}
+
+/// The record is older than the repository: the API server was restored from a backup.
+#[rstest]
+#[case::while_it_develops(
+    Bench::working().see("p.a.1.1", Work::Submitted), integrate("a"), adopted(), PhaseState::Passed
+)]
+#[case::before_a_review(Bench::integrated(), Action::IntegrateBase, adopted(), PhaseState::Passed)]
+#[case::one_that_was_rolled_back(Bench::integrated(), Action::IntegrateBase, rolled_back(), PhaseState::RolledBack)]
+fn a_phase_that_git_knows_to_be_merged_is_over(
+    #[case] bench: Bench,
+    #[case] action: Action,
+    #[case] answer: Answer,
+    #[case] then: PhaseState,
+) {
+    let mut bench = bench;
+    bench.step(&[(action, answer)]);
+    assert_eq!(bench.status.state, then);
+    assert!(bench.step(&[]).is_empty(), "a fixed point");
+}
