@@ -201,7 +201,7 @@ fn a_refusal_that_was_waived_is_judged_again_and_was_not_sent_back() {
     passed["state"] = "Passed".into();
     for status in [&waived, &passed] {
         let told = told(None, &phase(1, status));
-        let refused = told.lines().filter(|line| line.contains("→")).next_back().unwrap_or_default();
+        let refused = told.lines().rfind(|line| line.contains("→")).unwrap_or_default();
         assert!(refused.contains("→ judged again"), "{told}");
     }
     assert!(told(None, &phase(1, &gamed())).contains("→ no attempt is left or helps"));
