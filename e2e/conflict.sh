@@ -6,6 +6,7 @@ conflict_line() {
   conflict_phases || give_up "the phase whose tasks conflict cannot be applied"
   follow "$CONFLICT"
   tasks_met
+  release_shown
 }
 
 # One was first; the other kept both lines.
@@ -23,6 +24,18 @@ tasks_met() {
   is "its agent read both sides" "+good evening +good morning -hello -hello" \
     "$(git_in "$CONFLICT" hello show main:sides.txt | grep '^[+-]' | sort | paste -sd' ' -)"
   is "a conflict spends no attempt" 1 "$(field "$CONFLICT" phase meet-1 .status.attempt)"
+}
+
+# What a release holds, from the records alone.
+release_shown() {
+  local before after
+  before=$(git_in "$CONFLICT" hello for-each-ref)
+  has "the release of meet-1 shows its task" "evening: Greet in the evening" \
+    "$(kubectl phasegate -n "$CONFLICT" prepare-release meet-1 || true)"
+  has "and its tag as one that exists" '"state": "Exists"' \
+    "$(kubectl phasegate -n "$CONFLICT" prepare-release meet-1 -o json || true)"
+  after=$(git_in "$CONFLICT" hello for-each-ref)
+  is "and changes nothing" "$before" "$after"
 }
 
 conflict_phases() {

@@ -7,6 +7,7 @@
 
 use super::names::{InvalidName, RefName};
 pub use super::ops::MergeKind;
+use crate::api::PhaseSpec;
 
 /// Longest first line of a commit message, in characters.
 const MAX_TITLE: usize = 100;
@@ -23,6 +24,14 @@ pub enum Line {
 }
 
 impl Line {
+    /// That of a phase.
+    pub fn of(spec: &PhaseSpec) -> Self {
+        let number = spec.number.and_then(|number| u32::try_from(number).ok()).map(Self::Phase);
+        let hotfix = || spec.hotfix.clone().map(Self::Hotfix);
+        // The schema asks for exactly one of the two.
+        number.or_else(hotfix).unwrap_or(Self::Phase(0))
+    }
+
     /// `phase-{N}-`, or `hotfix-{name}/`: what the names of its task branches start with. The slash keeps hotfix `a`
     /// with task `b-c` apart from hotfix `a-b` with task `c`.
     fn stem(&self) -> String {
@@ -118,6 +127,22 @@ pub fn milestone_tag(description: &str, version: &str) -> Result<RefName, Invali
         return Err(InvalidName::new("milestone", description, "it needs at least one letter or digit of ASCII"));
     }
     RefName::tag(&format!("milestone-{slug}-v{version}"))
+}
+
+/// The tags that a phase gets with its merge, the one that completes it first.
+pub fn tags(spec: &PhaseSpec) -> Result<Vec<RefName>, InvalidName> {
+    let mut names = vec![Line::of(spec).completion_tag(&spec.version)?];
+    if let Some(release) = &spec.release {
+        if release.tag {
+            names.push(release_tag(&spec.version)?);
+        }
+        if let Some(milestone) = &release.milestone {
+            names.push(milestone_tag(milestone, &spec.version)?);
+        }
+    }
+    // A hotfix is completed by its release tag.
+    names.dedup();
+    Ok(names)
 }
 
 /// Work that ended without a submission: `refs/phasegate/wip/{task uid}/{run}`.

@@ -159,6 +159,15 @@ pub(crate) enum Command {
     },
     /// List phases under the phases they depend on.
     Tree,
+    /// Show the release that a phase makes: what changed since the last one, and which tags there are or will be. Changes
+    /// nothing.
+    PrepareRelease {
+        /// Name of the phase.
+        phase: String,
+        /// Form of the output.
+        #[arg(long, short, value_enum, default_value_t = ReleaseOutput::Markdown)]
+        output: ReleaseOutput,
+    },
     /// Print a review of a phase: what it found, what that costs, and what changed since the one before.
     Report {
         /// Name of the phase.
@@ -197,6 +206,15 @@ pub(crate) enum ReportOutput {
     /// For people.
     Markdown,
     /// The ReviewResult, as it is stored.
+    Json,
+}
+
+/// Form of a release plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ReleaseOutput {
+    /// For people.
+    Markdown,
+    /// For programs.
     Json,
 }
 

@@ -13,7 +13,7 @@ use kube::{
 use rand::RngExt;
 
 use super::{args::Target, reading};
-use crate::api::{Decision, DecisionSpec, Phase, ReviewResult};
+use crate::api::{Decision, DecisionSpec, Phase, Repository, ReviewResult};
 
 /// What can go wrong between a person and the cluster.
 #[derive(Debug, thiserror::Error)]
@@ -109,6 +109,24 @@ impl Cluster {
         let api = if everywhere { Api::all(self.client.clone()) } else { self.phases() };
         let list = api.list(&ListParams::default()).await.map_err(api_error("list phases"))?;
         Ok(list.items)
+    }
+
+    /// Every Decision of the namespace.
+    ///
+    /// # Errors
+    /// When the API server does not answer or refuses.
+    pub(crate) async fn decisions(&self) -> Result<Vec<Decision>, Error> {
+        let api: Api<Decision> = Api::namespaced(self.client.clone(), &self.namespace);
+        Ok(api.list(&ListParams::default()).await.map_err(api_error("list decisions"))?.items)
+    }
+
+    /// The Repository of this name, if it is there.
+    ///
+    /// # Errors
+    /// When the API server does not answer or refuses.
+    pub(crate) async fn repository(&self, name: &str) -> Result<Option<Repository>, Error> {
+        let api: Api<Repository> = Api::namespaced(self.client.clone(), &self.namespace);
+        api.get_opt(name).await.map_err(api_error(format!("read repository {name}")))
     }
 
     /// The ReviewResult of this name, if it is there.

@@ -13,6 +13,7 @@ mod decide;
 mod follow;
 mod next;
 mod reading;
+pub(crate) mod release;
 mod report;
 mod run;
 mod table;

@@ -13,11 +13,11 @@ use k8s_openapi::jiff::Timestamp;
 use kube::runtime::{WatchStreamExt, watcher::Event};
 
 use super::{
-    args::{Command, Output, Plugin, ReportOutput},
+    args::{Command, Output, Plugin, ReleaseOutput, ReportOutput},
     client::{Cluster, Error},
     decide::{self, Wish},
     follow::{self, Results, Settled},
-    next, reading, report, table,
+    next, reading, release, report, table,
     text::{self, Look},
     waive, why,
 };
@@ -42,6 +42,7 @@ pub(super) async fn run(args: &Plugin) -> Result<ExitCode, Error> {
             text::put(&why::why(&phase, result.as_ref(), &look))?;
         }
         Command::Report { phase, attempt, output } => print_report(&cluster, phase, *attempt, *output).await?,
+        Command::PrepareRelease { phase, output } => print_release(&cluster, phase, *output).await?,
         Command::List { all_namespaces, output } => print_list(&cluster, *all_namespaces, *output, &look).await?,
         Command::Tree => text::put(&table::tree(&cluster.list(false).await?, Timestamp::now(), &look))?,
         Command::Watch { phases, until_settled } => watch(&cluster, phases, *until_settled, &look).await?,
@@ -75,6 +76,21 @@ async fn print_report(cluster: &Cluster, name: &str, attempt: Option<i32>, outpu
             };
             report::report(&result, previous.as_ref())
         }
+    };
+    Ok(text::put(&text)?)
+}
+
+async fn print_release(cluster: &Cluster, name: &str, output: ReleaseOutput) -> Result<(), Error> {
+    let phase = cluster.phase(name).await?;
+    let (phases, decisions) = (cluster.list(false).await?, cluster.decisions().await?);
+    let repository = cluster.repository(&phase.spec.repository_ref.name).await?;
+    let plan = release::prepare_release(&phase, &phases, &decisions, repository.as_ref())?;
+    let text = match output {
+        ReleaseOutput::Json => {
+            let said = |error| Error::Said(format!("failed to render the release: {error}"));
+            serde_json::to_string_pretty(&plan).map_err(said)? + "\n"
+        }
+        ReleaseOutput::Markdown => release::markdown(&plan),
     };
     Ok(text::put(&text)?)
 }
@@ -155,7 +171,12 @@ fn wish(command: &Command) -> Option<(&str, Wish, Duration)> {
         Command::Rollback { phase, reason, wait } => (phase, Wish::Rollback { reason: note(reason) }, seconds(wait)),
         Command::Suspend { phase, note: why, wait } => (phase, Wish::Suspend { note: note(why) }, seconds(wait)),
         Command::Resume { phase, note: why, wait } => (phase, Wish::Resume { note: note(why) }, seconds(wait)),
-        Command::Why { .. } | Command::Watch { .. } | Command::List { .. } | Command::Tree | Command::Report { .. } => {
+        Command::PrepareRelease { .. }
+        | Command::Why { .. }
+        | Command::Watch { .. }
+        | Command::List { .. }
+        | Command::Tree
+        | Command::Report { .. } => {
             return None;
         }
     })

@@ -42,10 +42,7 @@ const MAX_CONFLICT_QUOTE: usize = 4 << 10;
 
 /// The line of names of a phase.
 pub(super) fn line(spec: &PhaseSpec) -> Line {
-    let number = spec.number.and_then(|number| u32::try_from(number).ok()).map(Line::Phase);
-    let hotfix = || spec.hotfix.clone().map(Line::Hotfix);
-    // The schema asks for exactly one of the two.
-    number.or_else(hotfix).unwrap_or(Line::Phase(0))
+    Line::of(spec)
 }
 
 /// Who signs what the operator commits, and when: from the record, so that a redo gives the same ids.
@@ -217,15 +214,7 @@ pub(super) fn merge(o: &Observed, review: &ReviewStatus, seconds: i64) -> Result
     let spec = &o.phase.spec;
     let score = Some(o.status.summary.score.as_str()).filter(|score| !score.is_empty());
     let message = flow::tag_message(&line, &spec.version, &o.phase.name_any(), score);
-    let mut names = vec![line.completion_tag(&spec.version)?];
-    if let Some(release) = &spec.release {
-        if release.tag {
-            names.push(flow::release_tag(&spec.version)?);
-        }
-        if let Some(milestone) = &release.milestone {
-            names.push(flow::milestone_tag(milestone, &spec.version)?);
-        }
-    }
+    let names = flow::tags(spec)?;
     let approved = o.status.approval.as_ref().map(|approval| format!("Approved-by: {}\n", approval.user));
     let note = format!(
         "Phase: {}/{}\nReview: {}\nScore: {}\nGate: {}\nAttempt: {}\n{}",
