@@ -35,10 +35,6 @@ use crate::{
 
 /// Findings in a rework brief.
 const MAX_BRIEF_FINDINGS: usize = 100;
-/// Files of a conflict whose sides are quoted.
-const MAX_CONFLICT_FILES: usize = 20;
-/// Bytes that are quoted of one side of a file.
-const MAX_CONFLICT_QUOTE: usize = 4 << 10;
 
 /// The line of names of a phase.
 pub(super) fn line(spec: &PhaseSpec) -> Line {
@@ -308,8 +304,8 @@ pub(super) fn conflicts(o: &Observed, task: &PhaseTaskStatus) -> Result<Option<C
     Ok(Some(Conflicts {
         ours: CommitId::new(release.head.as_str())?.into(),
         theirs: CommitId::new(commit.as_str())?.into(),
-        max_files: MAX_CONFLICT_FILES,
-        max_bytes: MAX_CONFLICT_QUOTE,
+        max_files: Conflicts::MAX_FILES,
+        max_bytes: Conflicts::MAX_BYTES,
     }))
 }
 

@@ -170,10 +170,17 @@ pub struct Conflicts {
     pub ours: Rev,
     /// What is to come in.
     pub theirs: Rev,
-    /// Most files wanted; 20 is the limit.
+    /// Most files wanted, up to [`Self::MAX_FILES`].
     pub max_files: usize,
-    /// Most bytes that are quoted of one side of a file; 4 KiB is the limit.
+    /// Most bytes that are quoted of one side of a file, up to [`Self::MAX_BYTES`].
     pub max_bytes: usize,
+}
+
+impl Conflicts {
+    /// Most files of one answer.
+    pub const MAX_FILES: usize = 20;
+    /// Most bytes that are quoted of one side of a file.
+    pub const MAX_BYTES: usize = 4 << 10;
 }
 
 /// Answer to [`Conflicts`].

@@ -11,10 +11,6 @@ use crate::{
     },
 };
 
-/// Most files of one answer.
-const MAX_FILES: usize = 20;
-/// Most bytes that are quoted of one side of a file.
-const MAX_QUOTE: usize = 4 << 10;
 /// Most characters kept of git's words about a file, and of its path.
 const MAX_WORDS: usize = 1000;
 /// Bytes in which git looks for a NUL to tell binary files.
@@ -38,9 +34,9 @@ impl Execute for Conflicts {
         };
         let total = u64::try_from(merged.files.len()).unwrap_or(u64::MAX);
         let mut files = Vec::new();
-        for (path, stages) in merged.files.iter().take(self.max_files.min(MAX_FILES)) {
+        for (path, stages) in merged.files.iter().take(self.max_files.min(Self::MAX_FILES)) {
             let message = merged.words_about(path);
-            let quote = self.max_bytes.min(MAX_QUOTE);
+            let quote = self.max_bytes.min(Self::MAX_BYTES);
             let integrated = side(repo, stages.base.as_ref(), stages.ours.as_ref(), quote).await?;
             let other = side(repo, stages.base.as_ref(), stages.theirs.as_ref(), quote).await?;
             files.push(ConflictFile { path: cut(path), message, integrated, other });

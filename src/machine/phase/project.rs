@@ -164,13 +164,14 @@ fn apply(status: &mut PhaseStatus, change: &Change, stamp: &Stamp) {
             task.message = cut(why);
         }),
         Change::BeginReview { commit, tree, base, patch } => {
-            begin_review(status, stamp);
-            if let Some(review) = &mut status.review {
-                review.commit.clone_from(commit);
-                review.tree.clone_from(tree);
-                review.base.clone_from(base);
-                review.patch.clone_from(patch);
-            }
+            let reviewed = ReviewStatus {
+                commit: commit.clone(),
+                tree: tree.clone(),
+                base: base.clone(),
+                patch: patch.clone(),
+                ..ReviewStatus::default()
+            };
+            begin_review(status, reviewed, stamp);
         }
         Change::DropReview => {
             if let Some(review) = &mut status.review {
@@ -180,16 +181,7 @@ fn apply(status: &mut PhaseStatus, change: &Change, stamp: &Stamp) {
             }
         }
         Change::Judged { verdict, class, score, categories } => judge(status, *verdict, *class, score, categories),
-        Change::Approved { uid, user, commit, criteria } => {
-            let reviewed = status.review.as_ref().filter(|review| review.commit == *commit);
-            status.approval = Some(ApprovalStatus {
-                decision_uid: uid.clone(),
-                user: cut_to(user, 256),
-                commit: commit.clone(),
-                criteria: criteria.clone(),
-                patch: reviewed.map(|review| review.patch.clone()).unwrap_or_default(),
-            });
-        }
+        Change::Approved { uid, user, commit, criteria } => approve(status, uid, user, commit, criteria),
         Change::Waived { uid, user, what } => waived(status, uid, user, what),
         Change::Note(note) => status.note = cut(note),
         Change::Grant(attempts) => {
@@ -259,6 +251,18 @@ fn judge(
     status.history.drain(..surplus);
 }
 
+/// Keeps the approval, and what it is good for beside its commit.
+fn approve(status: &mut PhaseStatus, uid: &str, user: &str, commit: &str, criteria: &[String]) {
+    let reviewed = status.review.as_ref().filter(|review| review.commit == commit);
+    status.approval = Some(ApprovalStatus {
+        decision_uid: uid.to_owned(),
+        user: cut_to(user, 256),
+        commit: commit.to_owned(),
+        criteria: criteria.to_vec(),
+        patch: reviewed.map(|review| review.patch.clone()).unwrap_or_default(),
+    });
+}
+
 /// Keeps what a person accepted, the newest if there are too many.
 fn waived(status: &mut PhaseStatus, uid: &str, user: &str, what: &Waived) {
     if status.waivers.iter().any(|known| known.decision_uid == uid) {
@@ -307,7 +311,8 @@ fn begin_attempt(status: &mut PhaseStatus, pushed: Option<&str>, stamp: &Stamp) 
     status.correlation_id = format!("{}-{}", stamp.uid.get(..8).unwrap_or(&stamp.uid), status.attempt);
 }
 
-fn begin_review(status: &mut PhaseStatus, stamp: &Stamp) {
+/// The next review of this attempt, of these commits.
+fn begin_review(status: &mut PhaseStatus, reviewed: ReviewStatus, stamp: &Stamp) {
     let before = status.review.as_ref();
     let number = before.map_or(0, |review| review.number).saturating_add(1);
     if before.is_some_and(|review| review.gate_hash != stamp.gate_hash) {
@@ -318,7 +323,7 @@ fn begin_review(status: &mut PhaseStatus, stamp: &Stamp) {
         number,
         gate_hash: stamp.gate_hash.clone(),
         result: format!("{}-r{}-{number}", stamp.name, status.attempt),
-        ..ReviewStatus::default()
+        ..reviewed
     });
 }
 
