@@ -25,8 +25,8 @@ lint: ## Formatting and lints, as CI wants them (needs shellcheck)
 test: ## Every test that needs no container runtime; a real API server included (built the first time)
 	cargo test --locked -- --include-ignored
 
-e2e: ## The chart on the real cluster: kubelet, containerd, real pods (Linux, root)
-	e2e/run
+e2e: ## The chart on the real cluster: kubelet, containerd, real pods (Linux, root); ONLY="wip conflict" for some lines
+	e2e/run $(ONLY)
 	VALUES=dist/e2e-values.yaml e2e/faults
 
 chaos: ## Alicia while operator, git service and task pods are killed; it must end as if nothing had happened
