@@ -9,7 +9,7 @@ ARCH := $(shell uname -m)
 TARGET := $(ARCH)-unknown-linux-gnu
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help fmt lint test e2e chaos binary image crds chart deny demo clean
+.PHONY: help fmt lint test e2e chaos restored binary image crds chart deny demo clean
 
 help: ## This list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
@@ -20,7 +20,7 @@ fmt: ## Format the code
 lint: ## Formatting and lints, as CI wants them (needs shellcheck)
 	cargo fmt --all --check
 	cargo clippy --locked --all-targets -- -D warnings
-	shellcheck -x -P SCRIPTDIR -P e2e .ci/run e2e/cluster e2e/image e2e/demo e2e/run e2e/faults e2e/chaos e2e/*.sh e2e/*.d/*.sh
+	shellcheck -x -P SCRIPTDIR -P e2e .ci/run e2e/cluster e2e/image e2e/demo e2e/run e2e/faults e2e/chaos e2e/restored e2e/*.sh e2e/*.d/*.sh
 
 test: ## Every test that needs no container runtime; a real API server included (built the first time)
 	cargo test --locked -- --include-ignored
@@ -31,6 +31,9 @@ e2e: ## The chart on the real cluster: kubelet, containerd, real pods (Linux, ro
 
 chaos: ## Alicia while operator, git service and task pods are killed; it must end as if nothing had happened
 	e2e/chaos
+
+restored: ## Alicia over an API server that is put back to an older state; git must stay as it was
+	e2e/restored
 
 # Static, since `prepare` copies it into images of every kind.
 binary: ## dist/phasegate, a static binary

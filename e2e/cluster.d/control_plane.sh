@@ -65,6 +65,43 @@ start_control_plane() {
     --bind-address 127.0.0.1 --leader-elect=false
 }
 
+# database_save DIR: a copy of the database as it stood at one moment.
+database_save() {
+  [ $# -eq 1 ] || die "usage: e2e/cluster database-save DIR"
+  [ ! -e "$1" ] || die "$1 exists already"
+  require_own_cluster
+  stop_api
+  cp -a "$STATE/etcd" "$1"
+  start_cluster same
+}
+
+# database_restore DIR: as an administrator restores a backup: what watches is started anew, since the past has lower
+# resourceVersions than what it remembers.
+database_restore() {
+  [ $# -eq 1 ] || die "usage: e2e/cluster database-restore DIR"
+  [ -d "$1/member" ] || die "$1 is no copy that database-save made"
+  require_own_cluster
+  local name
+  for name in kubelet kube-proxy kube-scheduler kube-controller-manager; do stop_daemon "$name"; done
+  stop_api
+  rm -rf "$STATE/etcd"
+  cp -a "$1" "$STATE/etcd"
+  start_cluster same
+}
+
+stop_api() {
+  local name
+  for name in kube-apiserver etcd; do stop_daemon "$name"; done
+}
+
+require_own_cluster() {
+  [ -z "$DEMO_CONTEXT" ] || die "the database of another's cluster is not touched; unset DEMO_CONTEXT"
+  require_root
+  lock_recipe
+  resolve_components
+  alive etcd || die "the cluster is down; start it with e2e/cluster up"
+}
+
 component_failed() { die "$1 did not start; see $RUN/log/$1.log"; }
 
 port_is_free() { ! (exec 3<> "/dev/tcp/127.0.0.1/$1") 2> /dev/null; }
