@@ -88,6 +88,7 @@ fn of_change(change: &Change, after: &PhaseStatus) -> Option<Event> {
         | Change::BeginAttempt { .. }
         | Change::Release { .. }
         | Change::TaskWorking(_)
+        | Change::WorkFound { .. }
         | Change::TaskPushed { .. }
         | Change::TaskFailed { .. }
         | Change::BeginReview { .. }

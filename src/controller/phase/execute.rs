@@ -24,7 +24,7 @@ use crate::{
     controller::{Error, context::Context},
     git::ops::{
         ArchiveRefs, ClaimReleaseAnswer, Commit, CommitAnswer, CommitId, GamingSigns, IntegrateAnswer,
-        IntegrateBaseAnswer, MergeToBaseAnswer, MergedBefore, Operation, PhaseKey, RevertAnswer,
+        IntegrateBaseAnswer, MergeToBaseAnswer, MergedBefore, Operation, PhaseKey, RevertAnswer, Works,
     },
     machine::phase::{Action, Answer, check_task_name},
     review::Gate,
@@ -67,7 +67,9 @@ async fn claim(o: &Observed, context: &Context) -> Result<Answer, Error> {
         answer = call(o, context, &operation).await?;
     }
     Ok(match answer {
-        ClaimReleaseAnswer::Claimed { head, base } => Answer::Claimed { head: head.into(), base: base.into() },
+        ClaimReleaseAnswer::Claimed { head, base, works } => {
+            Answer::Claimed { head: head.into(), base: base.into(), works: named(works) }
+        }
         ClaimReleaseAnswer::Adopted { commit, tag, score } => {
             let score = score.unwrap_or_default();
             Answer::Adopted { commit: commit.into(), tag: tag.short().to_owned(), score }
@@ -88,6 +90,10 @@ async fn claim(o: &Observed, context: &Context) -> Result<Answer, Error> {
         }
         ClaimReleaseAnswer::TagTaken { tag } => Answer::TagTaken(tag.short().to_owned()),
     })
+}
+
+fn named(works: Works) -> Vec<(String, String)> {
+    works.into_iter().map(|(work, commit)| (work, commit.into())).collect()
 }
 
 /// Whether the phase that holds a claim is gone. Asked of the API server: the cache leaves out what it cannot read.
@@ -221,8 +227,8 @@ async fn integrate(o: &Observed, name: &str, context: &Context) -> Result<Answer
     }
     let operation = build::integrate(o, task, &source, stamp, seconds)?;
     Ok(match call(o, context, &operation).await? {
-        IntegrateAnswer::Integrated { commit, head, tree: _ } => {
-            Answer::Integrated { commit: commit.into(), head: head.into() }
+        IntegrateAnswer::Integrated { commit, head, tree: _, works } => {
+            Answer::Integrated { commit: commit.into(), head: head.into(), works: named(works) }
         }
         IntegrateAnswer::Conflict(conflict) => Answer::Conflict { commit: source, paths: conflict.paths },
         IntegrateAnswer::Stale { head } => Answer::Stale { head: head.into() },

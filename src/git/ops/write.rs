@@ -71,6 +71,9 @@ pub enum ClaimReleaseAnswer {
         head: CommitId,
         /// The newest commit of the base branch that the release branch contains.
         base: CommitId,
+        /// What of this phase the release branch holds already.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        works: Works,
     },
     /// The tag and its gate note for this namespace and name are on the base branch already.
     Adopted {
@@ -104,6 +107,10 @@ pub enum ClaimReleaseAnswer {
         tag: RefName,
     },
 }
+
+/// What a release branch holds, by trailer `Phasegate-Work`: name of the `AgentTask`, and the commit that brought it in. A phase
+/// whose record is older than the repository must not hand it out again.
+pub type Works = BTreeMap<String, CommitId>;
 
 /// How a branch joins (seed, Merge Strategy).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -160,6 +167,9 @@ pub enum IntegrateAnswer {
         head: CommitId,
         /// Tree of that head.
         tree: TreeId,
+        /// What of this phase the release branch holds.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        works: Works,
     },
     /// Git cannot join the two.
     Conflict(Conflict),

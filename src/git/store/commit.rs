@@ -31,9 +31,14 @@ pub(super) fn message(title: &str, body: &str, trailer: &str) -> String {
     if body.is_empty() { format!("{title}\n\n{trailer}\n") } else { format!("{title}\n\n{body}\n\n{trailer}\n") }
 }
 
-/// Whether the last paragraph of a message holds this line. A body cannot fake it, because ours comes after it.
+/// Whether the last paragraph of a message holds this line.
 pub(super) fn has_trailer(message: &str, trailer: &str) -> bool {
-    message.trim_end().rsplit("\n\n").next().is_some_and(|last| last.lines().any(|line| line == trailer))
+    trailers(message).any(|line| line == trailer)
+}
+
+/// The lines of the last paragraph of a message. A body cannot fake one, because ours come after it.
+pub(super) fn trailers(message: &str) -> std::str::Lines<'_> {
+    message.trim_end().rsplit("\n\n").next().unwrap_or_default().lines()
 }
 
 /// The first `most` bytes, whole characters only.

@@ -10,8 +10,11 @@ use super::{
 use crate::git::{
     command::Git,
     names::{CommitId, RefName, Rev, TreeId},
-    ops::{Integrate, IntegrateAnswer, IntegrateBase, IntegrateBaseAnswer, MergeKind},
+    ops::{CommitFacts, Integrate, IntegrateAnswer, IntegrateBase, IntegrateBaseAnswer, MergeKind, Works},
 };
+
+/// Trailer by which work is found though the record of its run is lost.
+const WORK: &str = "Phasegate-Work";
 
 impl Execute for Integrate {
     const WRITES: bool = true;
@@ -24,7 +27,7 @@ impl Execute for Integrate {
         let head = refs::require(repo, &Rev::Ref(self.release.clone())).await?;
         let base = refs::require(repo, &Rev::Ref(self.base.clone())).await?;
         let run = format!("Phasegate-Task: {}/{}", self.task_uid, self.run);
-        let work = format!("Phasegate-Work: {}/{}", self.phase_uid, self.work);
+        let work = format!("{WORK}: {}/{}", self.phase_uid, self.work);
         let done = commit::line(repo, &base, &head).await?;
         if done.is_empty()
             && let Some(merged) = release::merged_before(repo, &self.phase_uid, &self.release, &head, &base).await?
@@ -34,9 +37,10 @@ impl Execute for Integrate {
         let is_it = |message: &str| {
             commit::has_trailer(message, &run) || (!self.work.is_empty() && commit::has_trailer(message, &work))
         };
+        let mut works = works(&done, &self.phase_uid);
         if let Some(done) = done.into_iter().find(|commit| is_it(&commit.message)) {
             let tree = commit::read(repo, &head).await?.tree;
-            return Ok(IntegrateAnswer::Integrated { commit: done.commit, head, tree });
+            return Ok(IntegrateAnswer::Integrated { commit: done.commit, head, tree, works });
         }
         if self.expected_head.as_ref().is_some_and(|expected| *expected != head) {
             return Ok(IntegrateAnswer::Stale { head });
@@ -54,7 +58,10 @@ impl Execute for Integrate {
         let message = commit::message(&self.title, &self.body, &trailers);
         let commit = commit::create(repo, &tree, &parents, &message, &self.author).await?;
         advance(repo, &self.release, &commit, &head).await?;
-        Ok(IntegrateAnswer::Integrated { head: commit.clone(), commit, tree })
+        if !self.work.is_empty() {
+            works.insert(self.work, commit.clone());
+        }
+        Ok(IntegrateAnswer::Integrated { head: commit.clone(), commit, tree, works })
     }
 }
 
@@ -87,6 +94,16 @@ impl Execute for IntegrateBase {
         advance(repo, &self.release, &commit, &head).await?;
         Ok(IntegrateBaseAnswer::Integrated { head: commit, tree, base, patch })
     }
+}
+
+/// What of a phase these commits of a release branch brought in.
+pub(super) fn works(line: &[CommitFacts], phase_uid: &str) -> Works {
+    let head = format!("{WORK}: {phase_uid}/");
+    let work = |commit: &CommitFacts| {
+        let work = commit::trailers(&commit.message).find_map(|line| line.strip_prefix(&head))?;
+        Some((work.to_owned(), commit.commit.clone()))
+    };
+    line.iter().filter_map(work).collect()
 }
 
 /// What differs from the base, file by file. Lines are not looked at: where the base branch changed the same file, a

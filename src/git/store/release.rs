@@ -2,13 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use super::{Execute, Repo, StoreError, commit, integrate::require_uid, merge::Joined, notes, refs, rollback};
+use super::{
+    Execute, Repo, StoreError, commit,
+    integrate::{require_uid, works},
+    merge::Joined,
+    notes, refs, rollback,
+};
 use crate::git::{
     command::Git,
     names::{CommitId, RefName, RepositoryId, Rev},
     ops::{
         ClaimRelease, ClaimReleaseAnswer, Claims, ClaimsAnswer, CommitFacts, MergeToBase, MergeToBaseAnswer,
-        MergedBefore, PhaseKey, TagSpec,
+        MergedBefore, PhaseKey, TagSpec, Works,
     },
 };
 
@@ -56,8 +61,9 @@ impl Execute for ClaimRelease {
             }
             (None, _) => transaction.create(&self.claim, &write_claim(repo, &self.phase).await?),
             (Some(_), Some(head)) if !self.starts_anew(repo, &base, head).await? => {
+                let works = works(&commit::line(repo, &base, head).await?, &self.phase.uid);
                 let base = contained(repo, &base, head).await?;
-                return Ok(ClaimReleaseAnswer::Claimed { head: head.clone(), base });
+                return Ok(ClaimReleaseAnswer::Claimed { head: head.clone(), base, works });
             }
             (Some(_), Some(_) | None) => {}
         }
@@ -67,7 +73,7 @@ impl Execute for ClaimRelease {
         };
         transaction.update(&self.release, start.as_str(), head.as_ref().map(CommitId::as_str));
         transaction.commit(repo).await?;
-        Ok(ClaimReleaseAnswer::Claimed { head: start, base })
+        Ok(ClaimReleaseAnswer::Claimed { head: start, base, works: Works::new() })
     }
 }
 

@@ -302,6 +302,8 @@ pub enum Answer {
         head: String,
         /// Head of the base branch it contains.
         base: String,
+        /// AgentTasks whose work it holds already, and the commits that brought it in.
+        works: Vec<(String, String)>,
     },
     /// The phase was merged and tagged in an earlier life.
     Adopted {
@@ -345,6 +347,8 @@ pub enum Answer {
         commit: String,
         /// Head of the release branch.
         head: String,
+        /// AgentTasks whose work it holds, and the commits that brought it in.
+        works: Vec<(String, String)>,
     },
     /// Git cannot join the two.
     Conflict {
@@ -411,6 +415,13 @@ pub enum Change {
     TaskIntegrated {
         /// Its name.
         task: String,
+        /// The commit that brought it in.
+        commit: String,
+    },
+    /// The release branch holds the work of this AgentTask, whatever the record says of it.
+    WorkFound {
+        /// Name of the AgentTask.
+        work: String,
         /// The commit that brought it in.
         commit: String,
     },

@@ -70,6 +70,12 @@ pub fn agent_task_name(phase: &str, task: &str, attempt: i32, dispatch: i32) -> 
     format!("{phase}.{task}.{attempt}.{dispatch}")
 }
 
+/// The time that a task was handed out as the AgentTask of this name, if it is one of this task and attempt.
+pub(super) fn dispatch_of(agent_task: &str, phase: &str, task: &str, attempt: i32) -> Option<i32> {
+    let dispatch: i32 = agent_task.rsplit('.').next()?.parse().ok()?;
+    (agent_task == agent_task_name(phase, task, attempt, dispatch)).then_some(dispatch)
+}
+
 /// Name of the AgentTask of a check on the base: one for each commit of the base that a phase was compared with.
 pub fn base_check_task_name(phase: &str, base: &str, check: &str) -> String {
     format!("{phase}.base-{}.{check}", base.get(..12).unwrap_or(base))

@@ -7,7 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::{
     Change, Waived,
-    plan::{agent_task_name, of_next_attempt, planned},
+    plan::{agent_task_name, dispatch_of, of_next_attempt, planned},
     summary::{self, cut, cut_to},
 };
 use crate::{
@@ -145,6 +145,7 @@ fn apply(status: &mut PhaseStatus, change: &Change, stamp: &Stamp) {
             task.conflict = None;
             task.message = String::new();
         }),
+        Change::WorkFound { work, commit } => work_found(status, work, commit, stamp),
         Change::TaskAnew { task, why, conflict } => with_task(status, task, |task| {
             task.state = PhaseTaskState::Waiting;
             task.agent_task = String::new();
@@ -331,6 +332,23 @@ fn with_task(status: &mut PhaseStatus, name: &str, change: impl FnOnce(&mut Phas
     if let Some(task) = status.tasks.iter_mut().find(|task| task.name == name) {
         change(task);
     }
+}
+
+/// The work of a task of this attempt is in, though nobody has handed the task out: the record is older than the repository.
+/// One that is at work goes on, and git says of its submission that it is in.
+fn work_found(status: &mut PhaseStatus, work: &str, commit: &str, stamp: &Stamp) {
+    // A task that the record has not heard of yet has to be in the list.
+    status.tasks = planned(status, &stamp.tasks);
+    let attempt = status.attempt;
+    let is_it = |task: &PhaseTaskStatus| dispatch_of(work, &stamp.name, &task.name, attempt);
+    let found = status.tasks.iter_mut().find_map(|task| is_it(task).map(|dispatch| (task, dispatch)));
+    let Some((task, dispatch)) = found.filter(|(task, _)| task.state == PhaseTaskState::Waiting) else { return };
+    work.clone_into(&mut task.agent_task);
+    task.dispatch = dispatch;
+    task.state = PhaseTaskState::Integrated;
+    task.commit = Some(commit.to_owned());
+    task.conflict = None;
+    task.message = String::new();
 }
 
 /// What stands against going on, as much of it as the API holds. Where nothing goes on, nothing stands against it; a

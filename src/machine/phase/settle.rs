@@ -16,11 +16,14 @@ pub fn settle(s: &Snapshot, action: &Action, answer: Answer) -> Vec<Change> {
     match answer {
         // The others answer what was returned for above.
         Answer::Done | Answer::Reverted { .. } | Answer::RolledBack { .. } | Answer::NotMerged => Vec::new(),
-        Answer::Claimed { head, base } => vec![
-            Change::Release { head, base: Some(base) },
-            Change::BeginAttempt { pushed: None },
-            Change::Enter(PhaseState::Developing),
-        ],
+        Answer::Claimed { head, base, works } => {
+            let begun = [
+                Change::Release { head, base: Some(base) },
+                Change::BeginAttempt { pushed: None },
+                Change::Enter(PhaseState::Developing),
+            ];
+            begun.into_iter().chain(found(works)).collect()
+        }
         Answer::Adopted { commit, tag, score } => {
             let score = Some(score).filter(|score| !score.is_empty()).map(Change::Scored);
             let merged = [Change::Merged { commit, tag, adopted: true }, Change::Enter(PhaseState::Passed)];
@@ -30,7 +33,9 @@ pub fn settle(s: &Snapshot, action: &Action, answer: Answer) -> Vec<Change> {
         Answer::NumberTaken(message) => {
             vec![Change::Blocked(vec![Blocked { reason: BlockedReason::NumberTaken, message }])]
         }
-        Answer::Integrated { commit, head } => integrated(action, commit, head),
+        Answer::Integrated { commit, head, works } => {
+            integrated(action, commit, head).into_iter().chain(found(works)).collect()
+        }
         Answer::Conflict { commit, paths } => conflict(s, action, &commit, &paths),
         Answer::Stale { head } => vec![Change::Release { head, base: None }],
         Answer::BaseIntegrated { head, tree, base, patch } => vec![
@@ -174,6 +179,10 @@ fn commit_missing(action: &Action, commit: &str) -> Vec<Change> {
     let why = format!("the repository holds no commit {commit}");
     let failed = task_of(action).map(|task| Change::TaskFailed { task: task.to_owned(), why, conflict: None });
     failed.into_iter().chain([Change::Escalate { reason: EscalationReason::TaskFailed, message }]).collect()
+}
+
+fn found(works: Vec<(String, String)>) -> impl Iterator<Item = Change> {
+    works.into_iter().map(|(work, commit)| Change::WorkFound { work, commit })
 }
 
 fn integrated(action: &Action, commit: String, head: String) -> Vec<Change> {

@@ -7,7 +7,7 @@ use crate::git::{flow::Line, names::RefName, ops::*, store::StoreError};
 async fn a_claim_starts_the_release_branch_at_the_base_and_a_redo_finds_it() {
     let world = World::new().await;
     let base = world.head(&branch("main"));
-    let claimed = ClaimReleaseAnswer::Claimed { head: base.clone(), base: base.clone() };
+    let claimed = ClaimReleaseAnswer::Claimed { head: base.clone(), base: base.clone(), works: Works::new() };
     assert_eq!(world.call(claim_of("uid-1")).await, claimed);
     let before = world.refs();
     assert_eq!(world.call(claim_of("uid-1")).await, claimed);
@@ -20,9 +20,10 @@ async fn a_redo_after_work_and_a_moved_base_tells_where_both_are() {
     let base = world.head(&branch("main"));
     let source = world.commit(&base, "w", &[("a", Some("1"))]);
     let answer = world.call(integrate_of(&source, MergeKind::Squash, "t-1")).await;
-    let IntegrateAnswer::Integrated { head, .. } = answer else { panic!("{answer:?}") };
+    let IntegrateAnswer::Integrated { head, commit, works, .. } = answer else { panic!("{answer:?}") };
+    assert_eq!(works, Works::from([("hello-1.t-1.1.1".to_owned(), commit)]));
     world.move_base("b", "2");
-    assert_eq!(world.call(claim_of("uid-1")).await, ClaimReleaseAnswer::Claimed { head, base });
+    assert_eq!(world.call(claim_of("uid-1")).await, ClaimReleaseAnswer::Claimed { head, base, works });
 }
 
 #[tokio::test]
@@ -46,7 +47,10 @@ async fn a_claim_cut_short_by_a_crash_is_completed() {
     let world = World::claimed().await;
     world.git(&["update-ref", "-d", release().as_str()]);
     let base = world.head(&branch("main"));
-    assert_eq!(world.call(claim_of("uid-1")).await, ClaimReleaseAnswer::Claimed { head: base.clone(), base });
+    assert_eq!(
+        world.call(claim_of("uid-1")).await,
+        ClaimReleaseAnswer::Claimed { head: base.clone(), base, works: Works::new() }
+    );
     assert!(world.refs().contains(release().as_str()));
 }
 

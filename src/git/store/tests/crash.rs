@@ -107,7 +107,7 @@ async fn an_archiving_cut_short_leaves_a_number_that_can_be_claimed() {
     let base = world.head(&branch("main"));
     assert_eq!(
         world.call(claim_of("uid-2")).await,
-        ClaimReleaseAnswer::Claimed { head: base.clone(), base: base.clone() }
+        ClaimReleaseAnswer::Claimed { head: base.clone(), base: base.clone(), works: Works::new() }
     );
     assert_eq!(world.head(&release()), base);
     assert!(world.refs().contains(left.as_str()));

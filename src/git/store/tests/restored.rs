@@ -49,6 +49,28 @@ async fn other_work_and_what_a_person_pushed_come_in() {
 }
 
 #[tokio::test]
+async fn what_a_release_branch_holds_is_told_to_its_phase_alone() {
+    let world = World::claimed().await;
+    let base = world.head(&branch("main"));
+    let mut works = Works::new();
+    for task in ["t-a", "t-b"] {
+        let source = world.commit(&base, task, &[(task, Some("1"))]);
+        let answer = world.call(integrate_of(&source, MergeKind::Squash, task)).await;
+        let IntegrateAnswer::Integrated { commit, works: told, .. } = answer else { panic!("{answer:?}") };
+        works.insert(format!("hello-1.{task}.1.1"), commit);
+        assert_eq!(told, works);
+    }
+    let of_another = Integrate {
+        phase_uid: "uid-2".to_owned(),
+        ..integrate_of(&world.commit(&base, "c", &[("c", Some("1"))]), MergeKind::Squash, "t-c")
+    };
+    world.call(of_another).await;
+    let answer = world.call(claim_of("uid-1")).await;
+    let ClaimReleaseAnswer::Claimed { works: told, .. } = answer else { panic!("{answer:?}") };
+    assert_eq!(told, works);
+}
+
+#[tokio::test]
 async fn a_phase_that_was_merged_gets_no_more_work_and_no_other_review() {
     let (world, merge) = rollback::passed().await;
     world.move_base("elsewhere", "1");

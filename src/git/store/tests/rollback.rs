@@ -227,7 +227,7 @@ async fn a_raised_version_starts_with_what_was_taken_away_and_its_files_are_back
     let later = world.move_base("c", "3");
     let claim = raised_after(rollback.clone());
     let answer = world.call(claim.clone()).await;
-    let ClaimReleaseAnswer::Claimed { head, base } = answer.clone() else { panic!("{answer:?}") };
+    let ClaimReleaseAnswer::Claimed { head, base, .. } = answer.clone() else { panic!("{answer:?}") };
     assert_eq!(base, later);
     let facts = world.facts(&head).await;
     assert_eq!(facts.parents, [later]);

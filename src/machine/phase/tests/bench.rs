@@ -403,6 +403,7 @@ fn told(change: &Change) -> String {
         Change::TaskAnew { task, .. } => format!("TaskAnew({task})"),
         Change::TaskFailed { task, .. } => format!("TaskFailed({task})"),
         Change::TaskIntegrated { task, .. } => format!("TaskIntegrated({task})"),
+        Change::WorkFound { work, .. } => format!("WorkFound({work})"),
         Change::TaskPushed { task, commit } => format!("TaskPushed({task}, {commit})"),
         Change::Judged { verdict, .. } => format!("Judged({verdict:?})"),
         Change::Used { remark, .. } => format!("Used({remark})"),
@@ -431,7 +432,7 @@ fn told(change: &Change) -> String {
 }
 
 pub(super) fn claimed() -> Answer {
-    Answer::Claimed { head: "c0".into(), base: "b0".into() }
+    Answer::Claimed { head: "c0".into(), base: "b0".into(), works: vec![] }
 }
 
 pub(super) fn integrate(task: &str) -> Action {
@@ -439,7 +440,7 @@ pub(super) fn integrate(task: &str) -> Action {
 }
 
 pub(super) fn is_in(task: &str) -> Answer {
-    Answer::Integrated { commit: format!("i-{task}"), head: format!("i-{task}") }
+    Answer::Integrated { commit: format!("i-{task}"), head: format!("i-{task}"), works: vec![] }
 }
 
 /// Git cannot join the submission `s1`.

@@ -23,6 +23,11 @@ fn claim(answer: Answer) -> Answers {
     vec![(Action::Claim, answer)]
 }
 
+fn claimed_with(works: &[&str]) -> Answer {
+    let works = works.iter().map(|&work| (work.to_owned(), format!("i-{work}"))).collect();
+    Answer::Claimed { head: "c0".into(), base: "b0".into(), works }
+}
+
 fn adopted() -> Answer {
     Answer::Adopted { commit: "m0".into(), tag: "phase-1-v1".into(), score: "9.61".into() }
 }
@@ -37,6 +42,16 @@ fn adopted() -> Answer {
 #[case::a_claim_begins_the_first_attempt(
     preparing(), claim(claimed()),
     &["Claim", "Release(c0)", "BeginAttempt()", "Enter(Developing)"], PhaseState::Developing, &["EnsureTask(a)", "EnsureTask(b)"]
+)]
+#[case::work_that_git_holds_already_is_not_handed_out(
+    preparing(), claim(claimed_with(&["p.a.1.1", "p.b.2.1", "p.rework.2.1", "other.b.1.1", "p.b.1"])),
+    &["Claim", "Release(c0)", "BeginAttempt()", "Enter(Developing)", "WorkFound(p.a.1.1)", "WorkFound(p.b.2.1)", "WorkFound(p.rework.2.1)", "WorkFound(other.b.1.1)", "WorkFound(p.b.1)"],
+    PhaseState::Developing, &["EnsureTask(b)"]
+)]
+#[case::all_work_that_git_holds_goes_to_the_review(
+    preparing(), claim(claimed_with(&["p.a.1.2", "p.b.1.1"])),
+    &["Claim", "Release(c0)", "BeginAttempt()", "Enter(Developing)", "WorkFound(p.a.1.2)", "WorkFound(p.b.1.1)"],
+    PhaseState::Developing, &[]
 )]
 #[case::a_phase_that_was_merged_before_is_adopted(
     preparing(), claim(adopted()), &["Claim", "Scored(9.61)", "Merged(m0)", "Enter(Passed)"], PhaseState::Passed, &[]

@@ -359,7 +359,12 @@ fn claim(git: &mut Git, status: &PhaseStatus, raised: bool) -> Answer {
         git.anew = true;
     }
     let claimed = git.release.get_or_insert((base, BTreeSet::new())).0;
-    Answer::Claimed { head: git.head(), base: claimed.to_string() }
+    Answer::Claimed { head: git.head(), base: claimed.to_string(), works: works(git) }
+}
+
+fn works(git: &Git) -> Vec<(String, String)> {
+    let work = git.release.iter().flat_map(|(_, work)| work);
+    work.map(|submission| (submission.clone(), submission.clone())).collect()
 }
 
 fn integrate(config: &Config, git: &mut Git, submission: &str) -> Answer {
@@ -368,7 +373,7 @@ fn integrate(config: &Config, git: &mut Git, submission: &str) -> Answer {
         return bench::conflict(&["x"]);
     }
     work.insert(submission.to_owned());
-    Answer::Integrated { commit: submission.to_owned(), head: git.head() }
+    Answer::Integrated { commit: submission.to_owned(), head: git.head(), works: works(git) }
 }
 
 /// As the service answers: done before, whoever did it.
