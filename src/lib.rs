@@ -16,3 +16,4 @@ pub mod plugin;
 pub mod review;
 pub mod runner;
 pub mod telemetry;
+mod text;

@@ -17,7 +17,8 @@ use crate::{
     },
     git::CommitId,
     review::{MAX_REPORT_BYTES, bounded_delivery, declared_reports, read_report},
-    runner::protocol::{MAX_TEXT, cut},
+    runner::protocol::MAX_TEXT,
+    text::cut,
 };
 
 const FIELDS: [&str; 6] = ["commit", "outcome", "exitCode", "url", "message", "root"];

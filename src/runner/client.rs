@@ -204,7 +204,7 @@ impl RunnerClient {
         let retry_after = retry_after.and_then(|value| value.parse().ok()).map(Duration::from_secs);
         let text = response.text().await.unwrap_or_default();
         let body = serde_json::from_str(&text).unwrap_or_else(|_| ErrorBody {
-            error: super::protocol::cut(&text, 500),
+            error: crate::text::cut(&text, 500),
             remedy: "see the operator's log".to_owned(),
             commit: None,
             reviewed: false,

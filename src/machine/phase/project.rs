@@ -8,7 +8,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use super::{
     Change, Waived,
     plan::{agent_task_name, dispatch_of, of_next_attempt, planned},
-    summary::{self, cut, cut_to},
+    summary::{self, cut},
 };
 use crate::{
     api::{
@@ -21,6 +21,7 @@ use crate::{
         review_result::Verdict,
     },
     machine::{conditions, policy, turn},
+    text,
 };
 
 /// Judgements kept in the history.
@@ -196,7 +197,7 @@ fn apply(status: &mut PhaseStatus, change: &Change, stamp: &Stamp) {
             status.escalation = Some(Escalation { reason: *reason, from: status.state, message: cut(message) });
             enter(status, PhaseState::Escalated, stamp);
         }
-        Change::Scored(score) => status.summary.score = cut_to(score, 8),
+        Change::Scored(score) => status.summary.score = text::cut(score, 8),
         Change::Merged { commit, tag, adopted } => {
             status.merge = Some(MergeStatus { commit: commit.clone(), tag: tag.clone() });
             status.adopted = *adopted;
@@ -237,14 +238,14 @@ fn judge(
 ) {
     let Some(review) = status.review.as_mut().filter(|review| review.verdict.is_none()) else { return };
     review.verdict = Some(verdict);
-    status.summary.score = cut_to(score, 8);
+    status.summary.score = text::cut(score, 8);
     status.history.push(JudgementRecord {
         attempt: status.attempt,
         result: review.result.clone(),
         tree: review.tree.clone(),
         gate_hash: review.gate_hash.clone(),
         verdict,
-        score: cut_to(score, 8),
+        score: text::cut(score, 8),
         categories: categories.to_vec(),
         failure_class: class,
     });
@@ -257,7 +258,7 @@ fn approve(status: &mut PhaseStatus, uid: &str, user: &str, commit: &str, criter
     let reviewed = status.review.as_ref().filter(|review| review.commit == commit);
     status.approval = Some(ApprovalStatus {
         decision_uid: uid.to_owned(),
-        user: cut_to(user, 256),
+        user: text::cut(user, 256),
         commit: commit.to_owned(),
         criteria: criteria.to_vec(),
         patch: reviewed.map(|review| review.patch.clone()).unwrap_or_default(),
@@ -272,10 +273,10 @@ fn waived(status: &mut PhaseStatus, uid: &str, user: &str, what: &Waived) {
     let Waived { findings, criteria, reason, until } = what.clone();
     status.waivers.push(Waiver {
         decision_uid: uid.to_owned(),
-        user: cut_to(user, 256),
+        user: text::cut(user, 256),
         findings,
         criteria,
-        reason: cut_to(&reason, 2048),
+        reason: text::cut(&reason, 2048),
         until: until.and_then(|seconds| Timestamp::from_second(seconds).ok()).map(Time),
     });
     let surplus = status.waivers.len().saturating_sub(MAX_WAIVERS);

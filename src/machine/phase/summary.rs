@@ -1,11 +1,14 @@
 //! The ready-made strings of the status: what printer columns show.
 
 use super::project::Stamp;
-use crate::api::phase::{PhaseState, PhaseStatus, PhaseTaskState};
+use crate::{
+    api::phase::{PhaseState, PhaseStatus, PhaseTaskState},
+    text,
+};
 
 /// Such as `1/3`; empty before the first attempt.
 pub(super) fn attempt(status: &PhaseStatus, limit: i32) -> String {
-    if status.attempt == 0 { String::new() } else { cut_to(&format!("{}/{limit}", status.attempt), 16) }
+    if status.attempt == 0 { String::new() } else { text::cut(&format!("{}/{limit}", status.attempt), 16) }
 }
 
 /// Such as `3/5`: tasks of the spec that are integrated. A rework does not unmake them.
@@ -21,7 +24,7 @@ pub(super) fn waiting_for(status: &PhaseStatus, stamp: &Stamp) -> String {
     if let Some(first) = status.blocked_by.first() {
         let more = status.blocked_by.len() - 1;
         let rest = if more == 0 { String::new() } else { format!(" (and {more} more)") };
-        return cut_to(&format!("{}{rest}", first.message), 500);
+        return text::cut(&format!("{}{rest}", first.message), 500);
     }
     match status.state {
         PhaseState::Pending | PhaseState::Passed | PhaseState::Failed => String::new(),
@@ -34,10 +37,10 @@ pub(super) fn waiting_for(status: &PhaseStatus, stamp: &Stamp) -> String {
         PhaseState::Backoff => {
             status.backoff_until.as_ref().map_or_else(String::new, |until| format!("backoff until {}", until.0))
         }
-        PhaseState::AwaitingApproval => cut_to(&format!("you: {}", stamp.asked_of_person.join(", ")), 500),
+        PhaseState::AwaitingApproval => text::cut(&format!("you: {}", stamp.asked_of_person.join(", ")), 500),
         PhaseState::Merging => "the merge".to_owned(),
         PhaseState::RollingBack if !stamp.dependants_at_work.is_empty() => {
-            cut_to(&format!("{} to stop", stamp.dependants_at_work.join(", ")), 500)
+            text::cut(&format!("{} to stop", stamp.dependants_at_work.join(", ")), 500)
         }
         PhaseState::RollingBack => match &status.rollback {
             Some(rollback) if !rollback.commit.is_empty() => "checks of the base branch without it".to_owned(),
@@ -59,22 +62,13 @@ fn developer(status: &PhaseStatus) -> String {
     };
     let (working, waiting) = (names(PhaseTaskState::Working), names(PhaseTaskState::Waiting));
     match (working.is_empty(), waiting.is_empty()) {
-        (false, _) => cut_to(&format!("developer: {working}"), 500),
-        (true, false) => cut_to(&format!("a developer for {waiting}"), 500),
+        (false, _) => text::cut(&format!("developer: {working}"), 500),
+        (true, false) => text::cut(&format!("a developer for {waiting}"), 500),
         (true, true) => "the review".to_owned(),
     }
 }
 
 /// Cut to what the API takes, at a character.
 pub(super) fn cut(text: &str) -> String {
-    cut_to(text, 1000)
-}
-
-pub(super) fn cut_to(text: &str, characters: usize) -> String {
-    if text.chars().count() <= characters {
-        return text.to_owned();
-    }
-    let mut cut: String = text.chars().take(characters.saturating_sub(1)).collect();
-    cut.push('…');
-    cut
+    text::cut(text, 1000)
 }

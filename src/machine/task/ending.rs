@@ -9,7 +9,11 @@ use super::{
 use crate::{
     api::agent_task::{CheckOutcome, FailureClass, Resume, Role, TaskState},
     machine::policy::{Policy, Resumption, backoff, policy, resumption},
+    text,
 };
+
+/// Most characters of an output in a message: with what stands around it, it fits into the message of a phase.
+const MAX_OUTPUT: usize = 600;
 
 /// How the work of a run ended.
 enum Work {
@@ -94,8 +98,9 @@ fn ended_badly(role: Role, class: FailureClass, why: &str) -> Work {
     }
 }
 
+/// The last words say most, and have to survive where a message of a phase quotes this one.
 fn with_output(why: &str, delivery: &DeliveryFact) -> String {
-    let output = delivery.message.trim();
+    let output = text::cut_front(delivery.message.trim(), MAX_OUTPUT);
     if output.is_empty() { why.to_owned() } else { format!("{why}: {output}") }
 }
 

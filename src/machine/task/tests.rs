@@ -321,6 +321,8 @@ fn a_check_that_never_started_twice_says_nothing_about_the_code() {
     "Pending run 1 spent 1 infra 0 AgentError |  | 4 s | run 1 ended (AgentError): its work tree cannot be taken: huge has 9 bytes, more than 8; remove it")]
 #[case::a_bad_exit_code_spends_a_run(working(Role::Developer, ended(MainFact::Exited(7))).with(|s| s.delivery = Some(DeliveryFact { message: "no key\n".into(), ..DeliveryFact::default() })),
     "Pending run 1 spent 1 infra 0 AgentError |  | 4 s | run 1 ended (AgentError): it ended with exit code 7: no key")]
+#[case::of_a_long_output_the_last_words_are_told(working(Role::Developer, ended(MainFact::Exited(7))).with(|s| s.delivery = Some(DeliveryFact { message: format!("{}the reason", "x".repeat(5000)), ..DeliveryFact::default() })),
+    &format!("Pending run 1 spent 1 infra 0 AgentError |  | 4 s | run 1 ended (AgentError): it ended with exit code 7: …{}the reason", "x".repeat(600 - 11)))]
 #[case::the_last_run_ends_the_task(working(Role::Developer, ended(MainFact::Exited(7))).with(|s| { s.delivery = Some(delivered(None)); s.record.spent_runs = 1; }),
     "Failed run 1 spent 2 infra 0 AgentError |  | 120 s | AgentError: run 2 of 2: it ended with exit code 7")]
 #[case::out_of_memory_is_an_error_even_with_exit_code_0(working(Role::Developer, ended(MainFact::OutOfMemory(0))).with(|s| s.delivery = Some(delivered(Some("c1")))),

@@ -7,14 +7,17 @@ use tokio::time::Instant;
 use super::{
     super::{
         client::CallError,
-        protocol::{DeliveryReport, MAX_TEXT, cut},
+        protocol::{DeliveryReport, MAX_TEXT},
         snapshot,
         step::{OUTPUT, RECORD},
     },
     Companion, evidence, output,
     submit::SubmitError,
 };
-use crate::{api::agent_task::Role, review::bounded_delivery};
+use crate::{
+    text::cut,
+    {api::agent_task::Role, review::bounded_delivery},
+};
 
 /// Longest time for the logs, when everything else is done.
 const LOGS: Duration = Duration::from_secs(6);

@@ -5,9 +5,9 @@ use std::path::Path;
 
 use super::super::{
     beneath::{self, Content},
-    protocol::cut_front,
     step::{OUTPUT, RECORD, Record},
 };
+use crate::text::cut_front;
 
 /// Most bytes of a record.
 const MAX_RECORD: u64 = 64 << 10;

@@ -6,7 +6,7 @@ use super::{
     super::{
         client::CallError,
         merging,
-        protocol::{MAX_TEXT, SubmissionReport, cut},
+        protocol::{MAX_TEXT, SubmissionReport},
         repository::TransferError,
         snapshot::{Limits, Snapshot, SnapshotError, snapshot},
     },
@@ -15,6 +15,7 @@ use super::{
 use crate::{
     api::agent_task::{FindingAnswer, FindingAnswerKind},
     git::command::CommandError,
+    text::cut,
 };
 
 /// Longest time to push, and to report, while the agent waits.

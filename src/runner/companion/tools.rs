@@ -22,11 +22,14 @@ use serde_json::json;
 use super::{
     super::{
         brief::TaskFile,
-        protocol::{MAX_LINE, MAX_NOTE, MAX_STEPS, PlanReport, ProgressReport, cut},
+        protocol::{MAX_LINE, MAX_NOTE, MAX_STEPS, PlanReport, ProgressReport},
     },
     Companion, review,
 };
-use crate::api::agent_task::{FindingAnswer, FindingAnswerKind, Role};
+use crate::{
+    api::agent_task::{FindingAnswer, FindingAnswerKind, Role},
+    text::cut,
+};
 
 /// Longest time for a report while the agent waits.
 const REPORT: Duration = Duration::from_secs(10);

@@ -35,7 +35,7 @@ use self::{
 use super::protocol::{
     Accepted, AssignedPhase, Assignment, DeliveryReport, MAX_ANSWERS, MAX_BODY, MAX_FINDINGS, MAX_HEADS, MAX_LINE,
     MAX_NOTE, MAX_REPORTS, MAX_STEPS, MAX_TEXT, PlanReport, ProgressReport, ResumedReport, SubmissionReport,
-    UsageReport, cut,
+    UsageReport,
 };
 use crate::{
     api::{
@@ -48,6 +48,7 @@ use crate::{
         client::GitClient,
         ops::{Commit, CommitAnswer},
     },
+    text::cut,
 };
 
 pub use self::record::RUNNER_MANAGER;

@@ -10,7 +10,7 @@ use tracing::info;
 use super::{
     super::protocol::{
         MAX_CATEGORIES, MAX_CRITERIA, MAX_EVIDENCE, MAX_FINDING_TEXT, MAX_FINDINGS, MAX_PATH, MAX_REVIEW_BYTES,
-        MAX_TEXT, ReviewReport, cut,
+        MAX_TEXT, ReviewReport,
     },
     Body, Recorded, RunnerApi,
     caller::{Caller, Live},
@@ -21,6 +21,7 @@ use crate::api::{
     agent_task::{CriterionOpinion, Examined, ReviewBrief, ReviewSubmission, Role, RunStamp},
     evidence::{Finding, Severity},
 };
+use crate::text::cut;
 
 /// Most characters of an id.
 const MAX_ID: usize = 64;

@@ -172,5 +172,5 @@ pub(super) fn joined(path: &[u8], name: &[u8]) -> Vec<u8> {
 }
 
 pub(super) fn printable(path: &[u8]) -> String {
-    if path.is_empty() { ".".to_owned() } else { super::super::protocol::cut(&String::from_utf8_lossy(path), 300) }
+    if path.is_empty() { ".".to_owned() } else { crate::text::cut(&String::from_utf8_lossy(path), 300) }
 }

@@ -1,15 +1,18 @@
 //! What is recorded of a rollback.
 
-use super::{Stamp, cut, cut_to, enter};
-use crate::api::phase::{PhaseState, PhaseStatus, RollbackStatus};
+use super::{Stamp, cut, enter};
+use crate::{
+    api::phase::{PhaseState, PhaseStatus, RollbackStatus},
+    text,
+};
 
 /// A person wants the phase back out. Only what was merged can be.
 pub(super) fn begin(status: &mut PhaseStatus, uid: &str, user: &str, reason: &str, stamp: &Stamp) {
     let Some(merge) = status.merge.clone() else { return };
     status.rollback = Some(RollbackStatus {
         decision_uid: uid.to_owned(),
-        user: cut_to(user, 256),
-        reason: cut_to(reason, 2048),
+        user: text::cut(user, 256),
+        reason: text::cut(reason, 2048),
         merge: merge.commit,
         tag: merge.tag,
         ..RollbackStatus::default()

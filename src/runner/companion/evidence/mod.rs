@@ -127,7 +127,7 @@ impl Reading {
         if let (ReportState::Read, Some(why)) =
             (facts.state, unknown.filter(|_| report.format != ReportFormat::Metrics))
         {
-            facts.message = super::super::protocol::cut(&format!("not compared with the base: {why}"), 600);
+            facts.message = crate::text::cut(&format!("not compared with the base: {why}"), 600);
         }
         facts
     }

@@ -13,7 +13,8 @@ use crate::{
     api::evidence::{Finding, Severity},
     git::command::CommandError,
     review::finding_id,
-    runner::protocol::{MAX_FINDING_TEXT, MAX_FINDINGS, MAX_REVIEW_BYTES, cut},
+    runner::protocol::{MAX_FINDING_TEXT, MAX_FINDINGS, MAX_REVIEW_BYTES},
+    text::cut,
 };
 
 /// Apart from each other are the ids of several findings of one category at one line.

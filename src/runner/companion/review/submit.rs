@@ -14,8 +14,9 @@ use crate::{
     },
     runner::{
         client::CallError,
-        protocol::{MAX_EVIDENCE, MAX_TEXT, ReviewReport, cut},
+        protocol::{MAX_EVIDENCE, MAX_TEXT, ReviewReport},
     },
+    text::cut,
 };
 
 /// Longest time for the operator while the agent waits.
