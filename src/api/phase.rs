@@ -546,6 +546,10 @@ pub struct ReviewStatus {
     /// Its verdict, once there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verdict: Option<Verdict>,
+    /// Digest of the evidence it was judged by, `sha256:…`: that of the ReviewResult.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = 80))]
+    pub evidence_digest: String,
 }
 
 /// An approval: it holds for one commit, and for another of the same attempt and gate whose changed files are the same, as

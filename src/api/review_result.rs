@@ -237,6 +237,11 @@ pub struct ReviewResultStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 10000))]
     pub score_thousandths: Option<i32>,
+    /// Digest of the spec, `sha256:…`, which the tags and the gate note of the merge name. To compute it again:
+    /// `kubectl get reviewresult NAME -o json | jq -cSj .spec | sha256sum`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 80))]
+    pub evidence_digest: Option<String>,
     /// Score and evidence per category.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
@@ -290,6 +295,7 @@ impl Default for ReviewResultStatus {
             verdict: None,
             score: None,
             score_thousandths: None,
+            evidence_digest: None,
             categories: Vec::new(),
             reasons: Vec::new(),
             criteria: Vec::new(),

@@ -1,16 +1,21 @@
-//! PURE. The names of the flow: branches, tags and private references, how a branch joins, and what merge commits
-//! and tags say. The seed's sections "Branch Naming Convention", "Merge Strategy" and "Tag Management" are the source.
+//! PURE. The names of the flow: branches, tags and private references, and how a branch joins; what merge commits
+//! and tags say is in `messages`. The seed's sections "Branch Naming Convention", "Merge Strategy" and "Tag Management"
+//! are the source.
 //!
 //! No git, no clock, no IO: a name is computed from the Phase's spec and nothing else, so that a redo computes the same.
 
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
+mod messages;
+
+pub use messages::{
+    Passed, base_title, completion_title, integration_title, reapply_title, rollback_title, tag_message,
+};
+
 use super::names::{InvalidName, RefName};
 pub use super::ops::MergeKind;
 use crate::api::PhaseSpec;
 
-/// Longest first line of a commit message, in characters.
-const MAX_TITLE: usize = 100;
 /// Longest description inside a milestone tag, in bytes.
 const MAX_SLUG: usize = 60;
 
@@ -178,55 +183,6 @@ pub fn is_flow_branch(name: &RefName) -> bool {
     name.as_str().strip_prefix("refs/heads/").is_some_and(|short| flow.iter().any(|kind| short.starts_with(kind)))
 }
 
-/// First line for a task's integration: what the task is called, or how its branch joined.
-pub fn integration_title(branch: &RefName, description: &str) -> String {
-    match merge_kind(branch) {
-        MergeKind::Squash => title(&format!("{}: {description}", branch.short().trim_start_matches("feature/"))),
-        MergeKind::Merge => title(&format!("Merge {}: {description}", branch.short())),
-    }
-}
-
-/// First line when the base branch comes into the release branch.
-pub fn base_title(base: &RefName, release: &RefName) -> String {
-    title(&format!("Merge {} into {}", base.short(), release.short()))
-}
-
-/// First line of the merge commit that completes a phase.
-pub fn completion_title(line: &Line, version: &str, objective: &str) -> String {
-    let head = format!("Merge {} v{version}", line.title());
-    if objective.trim().is_empty() { title(&head) } else { title(&format!("{head}: {objective}")) }
-}
-
-/// First line of the revert of a phase, and of the merge commit that brings it to the base branch.
-pub fn rollback_title(tag: &str, merged: bool) -> String {
-    if merged { title(&format!("Merge the rollback of {tag}")) } else { title(&format!("Revert {tag}")) }
-}
-
-/// First line of the commit that a release branch starts with after a rollback.
-pub fn reapply_title(tag: &str) -> String {
-    title(&format!("Reapply {tag}"))
-}
-
-/// Message of an annotated tag.
-pub fn tag_message(line: &Line, version: &str, phase: &str, score: Option<&str>) -> String {
-    let first = format!("{} v{version}", line.title());
-    match score {
-        Some(score) => format!("{first}\n\nPhase {phase} passed its gate with {score}.\n"),
-        None => format!("{first}\n\nPhase {phase} passed its gate.\n"),
-    }
-}
-
-/// One line, cut at a word where there is one.
-fn title(text: &str) -> String {
-    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    if line.chars().count() <= MAX_TITLE {
-        return line;
-    }
-    let cut: String = line.chars().take(MAX_TITLE - 1).collect();
-    let kept = cut.rfind(' ').filter(|&at| at > MAX_TITLE / 2).map_or(cut.as_str(), |at| &cut[..at]);
-    format!("{kept}…")
-}
-
 /// Lower case, everything but ASCII letters and digits becomes one dash.
 fn slug(text: &str) -> String {
     let mut out = String::new();
@@ -339,39 +295,6 @@ mod tests {
                 "refs/phasegate/claims/hotfix-login"
             ]
         );
-    }
-
-    #[test]
-    fn merge_and_tag_messages_say_what_happened() {
-        let branch = |name| RefName::branch(name).unwrap();
-        assert_eq!(
-            integration_title(&branch("feature/phase-3-mqtt"), "Set up the\nbroker"),
-            "phase-3-mqtt: Set up the broker"
-        );
-        assert_eq!(
-            integration_title(&branch("bugfix/phase-3-review-1"), "address findings"),
-            "Merge bugfix/phase-3-review-1: address findings"
-        );
-        assert_eq!(
-            base_title(&branch("main"), &branch("release/phase-3-v1.0.0")),
-            "Merge main into release/phase-3-v1.0.0"
-        );
-        assert_eq!(completion_title(&phase(), "1.0.0", "Devices"), "Merge phase 3 v1.0.0: Devices");
-        assert_eq!(rollback_title("phase-3-v1.0.0", false), "Revert phase-3-v1.0.0");
-        assert_eq!(rollback_title("phase-3-v1.0.0", true), "Merge the rollback of phase-3-v1.0.0");
-        assert_eq!(reapply_title("phase-3-v1.0.0"), "Reapply phase-3-v1.0.0");
-        assert_eq!(completion_title(&hotfix(), "1.0.1", " "), "Merge hotfix login v1.0.1");
-        assert_eq!(
-            tag_message(&phase(), "1.0.0", "alicia-3", Some("9.61")),
-            "phase 3 v1.0.0\n\nPhase alicia-3 passed its gate with 9.61.\n"
-        );
-    }
-
-    #[test]
-    fn a_long_title_is_cut_at_a_word() {
-        let cut = completion_title(&phase(), "1.0.0", &"Wörter ".repeat(40));
-        assert!(cut.chars().count() <= MAX_TITLE, "{cut}");
-        assert!(cut.ends_with("Wörter…"), "{cut}");
     }
 
     #[test]

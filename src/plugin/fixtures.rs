@@ -278,6 +278,7 @@ pub(crate) fn mended() -> ReviewResult {
         "verdict": "Pass",
         "score": "9.91",
         "scoreThousandths": 9910,
+        "evidenceDigest": "sha256:5e2d",
         "categories": [
             { "name": "code-quality", "weight": 30, "floor": "8.0", "score": "9.7", "evidence": [] },
             { "name": "security", "weight": 15, "floor": "9.0", "score": "10.0", "evidence": [] },

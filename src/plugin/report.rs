@@ -70,8 +70,10 @@ fn end(sections: &[String]) -> String {
 
 fn title(result: &ReviewResult) -> String {
     let spec = &result.spec;
+    let digest = result.status.as_ref().and_then(|status| status.evidence_digest.as_deref());
+    let evidence = digest.map_or_else(String::new, |digest| format!("\n\nEvidence `{digest}`."));
     format!(
-        "# Review of {}, attempt {}\n\nResult `{}`, commit `{}`, base `{}`.",
+        "# Review of {}, attempt {}\n\nResult `{}`, commit `{}`, base `{}`.{evidence}",
         escape(&spec.phase),
         spec.attempt,
         result.metadata.name.as_deref().unwrap_or_default(),

@@ -6,6 +6,7 @@
 
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
+mod digest;
 pub mod evidence;
 pub mod findings;
 mod quoting;
@@ -14,6 +15,7 @@ pub mod rubric;
 pub mod score;
 mod weight;
 
+pub use digest::evidence_digest;
 pub use evidence::{
     Around, BaseReport, Change, DiffError, DiffParser, MAX_REPORT_BYTES, Source,
     bound::{bounded_delivery, bounded_evidence},

@@ -141,7 +141,7 @@ pub fn gate_hash(gate: &Gate) -> String {
 }
 
 /// The same value with the keys of every object in order, whatever map serde_json was built with.
-fn canonical(value: Value) -> Value {
+pub(super) fn canonical(value: Value) -> Value {
     match value {
         Value::Object(map) => {
             let mut entries: Vec<_> = map.into_iter().map(|(key, value)| (key, canonical(value))).collect();

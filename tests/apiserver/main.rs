@@ -4,6 +4,7 @@
 //! refuse; what the operator and the cluster's controllers must be able to do is tried as them.
 
 mod chart;
+mod evidence;
 mod external;
 mod git;
 mod kinds;

@@ -20,7 +20,7 @@ use crate::{
         review_result::{CheckEvidence, ReviewerEvidence},
     },
     git::{
-        flow::{self, Line},
+        flow::{self, Line, Passed},
         ops::{
             ClaimRelease, CommitId, Conflicts, ConflictsAnswer, Integrate, IntegrateBase, InvalidName, MergeToBase,
             PhaseKey, Reapply, RefName, Revert, Signature, TagSpec, TreeId,
@@ -208,16 +208,21 @@ pub(super) fn integrate_base(o: &Observed) -> Result<IntegrateBase, InvalidName>
 pub(super) fn merge(o: &Observed, review: &ReviewStatus, seconds: i64) -> Result<MergeToBase, InvalidName> {
     let Refs { line, release, base } = refs(o)?;
     let spec = &o.phase.spec;
-    let score = Some(o.status.summary.score.as_str()).filter(|score| !score.is_empty());
-    let message = flow::tag_message(&line, &spec.version, &o.phase.name_any(), score);
+    let passed = Passed {
+        review: &review.result,
+        score: &o.status.summary.score,
+        commit: &review.commit,
+        tree: &review.tree,
+        evidence: &review.evidence_digest,
+    };
+    let message = flow::tag_message(&line, &spec.version, &o.phase.name_any(), &passed);
     let names = flow::tags(spec)?;
     let approved = o.status.approval.as_ref().map(|approval| format!("Approved-by: {}\n", approval.user));
     let note = format!(
-        "Phase: {}/{}\nReview: {}\nScore: {}\nGate: {}\nAttempt: {}\n{}",
+        "Phase: {}/{}\n{}Gate: {}\nAttempt: {}\n{}",
         o.phase.namespace().unwrap_or_default(),
         o.phase.name_any(),
-        review.result,
-        score.unwrap_or("-"),
+        passed.trailers(),
         review.gate_hash,
         o.status.attempt,
         approved.unwrap_or_default(),

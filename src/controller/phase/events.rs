@@ -48,7 +48,7 @@ fn events(before: &PhaseStatus, after: &PhaseStatus, changes: &[Change]) -> Vec<
 
 fn of_change(change: &Change, after: &PhaseStatus) -> Option<Event> {
     match change {
-        Change::Judged { verdict, class, score, categories } => {
+        Change::Judged { verdict, class, score, categories, evidence: _ } => {
             let class = class.map(|class| format!(" ({class:?})")).unwrap_or_default();
             let score = if score.is_empty() { String::new() } else { format!(" with {score}") };
             let categories: Vec<String> =
@@ -137,6 +137,7 @@ mod tests {
             class: Some(FailureClass::ReviewFailed),
             score: "9.01".to_owned(),
             categories: vec![CategoryRecord { name: "security".to_owned(), score: Decimal::from_tenths(40) }],
+            evidence: String::new(),
         };
         let text = "attempt 1/3: Fail (ReviewFailed) with 9.01: security 4.0";
         assert_eq!(told(&[judged], &after), [("Reviewed".to_owned(), text.to_owned())]);

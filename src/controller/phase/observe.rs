@@ -457,6 +457,7 @@ fn judgement(phase: &Phase, status: &PhaseStatus, name: &str, commit: &str, cont
         score: judged.score.clone().unwrap_or_default(),
         reasons,
         categories: judged.categories.iter().filter_map(record).collect(),
+        evidence: judged.evidence_digest.clone().unwrap_or_default(),
         same_findings,
         disputed: disputed(&judged.findings),
     }

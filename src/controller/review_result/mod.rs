@@ -15,7 +15,7 @@ use super::{
 use crate::{
     api::{ReviewResult, ReviewResultStatus},
     machine::conditions::{Health, conditions},
-    review::judge,
+    review::{evidence_digest, judge},
 };
 
 /// Judges a ReviewResult that has no verdict yet. A judgement is never made anew: it is a record.
@@ -57,7 +57,8 @@ fn judgement(result: &ReviewResult, now: Timestamp) -> Option<ReviewResultStatus
     let message = status.reasons.first().map(|reason| reason.message.clone()).unwrap_or_default();
     let now = Timestamp::from_second(now.as_second()).unwrap_or(now);
     let conditions = conditions(&before.conditions, Health::Done, &reason, &message, generation, now);
-    Some(ReviewResultStatus { observed_generation: generation, conditions, ..status })
+    let evidence_digest = Some(evidence_digest(&result.spec));
+    Some(ReviewResultStatus { observed_generation: generation, evidence_digest, conditions, ..status })
 }
 
 #[cfg(test)]
@@ -94,6 +95,7 @@ mod tests {
             let mut result = result(outcome);
             let status = judgement(&result, now).unwrap();
             assert_eq!((status.verdict, status.observed_generation), (Some(verdict), 1));
+            assert_eq!(status.evidence_digest.as_deref(), Some(&*crate::review::evidence_digest(&result.spec)));
             let ready = &status.conditions[0];
             assert_eq!((ready.type_.as_str(), ready.status.as_str()), ("Ready", "True"));
             assert_eq!(ready.reason, format!("{verdict:?}"));

@@ -229,9 +229,9 @@ fn reviewing(s: &Snapshot) -> Outcome {
     match &review.judgement {
         Judgement::Missing => collect(s, review),
         Judgement::Pending => Outcome::default(),
-        Judgement::Judged { verdict, class, score, reasons, categories, same_findings, disputed } => {
-            let (score, categories) = (score.clone(), categories.clone());
-            let judged = Change::Judged { verdict: *verdict, class: *class, score, categories };
+        Judgement::Judged { verdict, class, score, reasons, categories, evidence, same_findings, disputed } => {
+            let (score, categories, evidence) = (score.clone(), categories.clone(), evidence.clone());
+            let judged = Change::Judged { verdict: *verdict, class: *class, score, categories, evidence };
             let mut outcome = match verdict {
                 Verdict::Pass => passed_gate(s),
                 Verdict::Fail => failed_gate(s, *class, reasons, *same_findings, disputed.as_deref()),

@@ -252,6 +252,8 @@ pub enum Judgement {
         reasons: String,
         /// Score of each category.
         categories: Vec<CategoryRecord>,
+        /// Digest of the evidence.
+        evidence: String,
         /// Whether the open findings are those of an earlier attempt: no progress, or back and forth.
         same_findings: bool,
         /// Findings that the developer disputes and that were found again, with both sides, in words.
@@ -473,6 +475,8 @@ pub enum Change {
         score: String,
         /// Score of each category.
         categories: Vec<CategoryRecord>,
+        /// Digest of the evidence; empty if it has none.
+        evidence: String,
     },
     /// A person approved the reviewed commit.
     Approved {

@@ -180,9 +180,12 @@ fn apply(status: &mut PhaseStatus, change: &Change, stamp: &Stamp) {
                 // The number stays, so that the next review of this attempt gets a name of its own.
                 review.commit = String::new();
                 review.verdict = None;
+                review.evidence_digest = String::new();
             }
         }
-        Change::Judged { verdict, class, score, categories } => judge(status, *verdict, *class, score, categories),
+        Change::Judged { verdict, class, score, categories, evidence } => {
+            judge(status, *verdict, *class, score, categories, evidence);
+        }
         Change::Approved { uid, user, commit, criteria } => approve(status, uid, user, commit, criteria),
         Change::Waived { uid, user, what } => waived(status, uid, user, what),
         Change::Note(note) => status.note = cut(note),
@@ -235,9 +238,11 @@ fn judge(
     class: Option<FailureClass>,
     score: &str,
     categories: &[CategoryRecord],
+    evidence: &str,
 ) {
     let Some(review) = status.review.as_mut().filter(|review| review.verdict.is_none()) else { return };
     review.verdict = Some(verdict);
+    review.evidence_digest = text::cut(evidence, 80);
     status.summary.score = text::cut(score, 8);
     status.history.push(JudgementRecord {
         attempt: status.attempt,

@@ -2,6 +2,7 @@
 
 use super::support::*;
 use crate::git::{
+    flow::{Line, Passed, tag_message},
     names::{CommitId, RefName, TreeId},
     ops::*,
 };
@@ -200,4 +201,22 @@ async fn a_merge_needs_its_tag() {
     assert!(error.to_string().starts_with("invalid tags"), "{error}");
     let twice = MergeToBase { tags: vec![operation.tags[0].clone(), operation.tags[0].clone()], ..operation };
     assert!(matches!(world.call(twice).await, MergeToBaseAnswer::Merged { tags, .. } if tags.len() == 1));
+}
+
+#[tokio::test]
+async fn git_reads_the_trailers_of_a_tag() {
+    let (world, operation) = ready().await;
+    let (head, tree) = (operation.head.to_string(), operation.tree.to_string());
+    let passed = Passed { review: "hello-1-r1-1", score: "9.91", commit: &head, tree: &tree, evidence: "sha256:5e" };
+    let message = tag_message(&Line::Phase(1), "1.0.0", "hello-1", &passed);
+    let tags = vec![TagSpec { name: tag(), message }];
+    merged(world.call(MergeToBase { tags, ..operation }).await);
+    let read = |format: &str| world.git(&["for-each-ref", &format!("--format={format}"), tag().as_str()]);
+    let expected = format!("Review: hello-1-r1-1\nScore: 9.91\nCommit: {head}\nTree: {tree}\nEvidence: sha256:5e");
+    assert_eq!(read("%(contents:trailers)").trim_end(), expected);
+    assert_eq!(read("%(contents:subject)"), "phase 1 v1.0.0");
+    assert_eq!(
+        world.git(&["rev-parse", "phase-1-v1.0.0^{commit}^2", "phase-1-v1.0.0^{tree}"]),
+        format!("{head}\n{tree}")
+    );
 }

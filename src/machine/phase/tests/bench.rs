@@ -310,6 +310,7 @@ impl Bench {
             score: "9.01".into(),
             reasons: "why".into(),
             categories: Vec::new(),
+            evidence: "sha256:5e".into(),
             same_findings,
             disputed: None,
         };

@@ -132,6 +132,7 @@ fn change() -> impl Strategy<Value = Change> {
         (verdict, text()).prop_map(|(verdict, score)| Change::Judged {
             verdict,
             class: Some(FailureClass::ReviewFailed),
+            evidence: score.clone(),
             score,
             categories: Vec::new(),
         }),
@@ -217,7 +218,13 @@ fn lists_that_grow_for_ever_are_cut_at_the_old_end() {
         let commit = format!("{round:040x}");
         let changes = [
             Change::BeginReview { commit: commit.clone(), tree: commit.clone(), base: commit.clone(), patch: commit },
-            Change::Judged { verdict: Verdict::Fail, class: None, score: "9.99".into(), categories: Vec::new() },
+            Change::Judged {
+                verdict: Verdict::Fail,
+                class: None,
+                score: "9.99".into(),
+                categories: Vec::new(),
+                evidence: "sha256:00".into(),
+            },
             Change::Used { uid: format!("d{round}"), remark: String::new() },
         ];
         status = project(&status, &changes, &super::bench::stamp(&world, 1000));

@@ -190,11 +190,13 @@ fn a_verdict_is_recorded_once() {
         class: None,
         score: String::new(),
         categories: Vec::new(),
+        evidence: "sha256:00".into(),
     };
     let stamp = super::bench::stamp(&bench.world, 5000);
     bench.status = crate::machine::phase::project(&bench.status, &[record], &stamp);
     assert_eq!(bench.status.history.len(), 1);
-    assert_eq!(bench.status.review.unwrap().verdict, Some(Verdict::Pass));
+    let review = bench.status.review.unwrap();
+    assert_eq!((review.verdict, &*review.evidence_digest), (Some(Verdict::Pass), "sha256:5e"));
 }
 
 fn approved() -> Bench {

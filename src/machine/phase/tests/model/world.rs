@@ -189,6 +189,7 @@ fn facts(config: &Config, recorded: &Recorded, seen: &Objects) -> bench::World {
             score: String::new(),
             reasons: String::new(),
             categories: Vec::new(),
+            evidence: String::new(),
             same_findings: false,
             disputed: None,
         },
