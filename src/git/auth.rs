@@ -1,8 +1,8 @@
 //! Who may do what with a repository (design §6, "Identity"; §8).
 //!
-//! Two kinds of callers. The operator shows a token of audience `phasegate-git` and may call the typed operations. A task
+//! Three kinds of callers. The operator shows a token of audience `phasegate-git` and may call the typed operations. A task
 //! pod shows the token it is bound to, audience `phasegate`, under the name of its `AgentTask`; what it may push follows
-//! from that task alone. The rules are here, without IO; how tokens and tasks are looked up is `kube_auth`.
+//! from that task alone. Everybody else is a person, of whom `people` decides. The rules are here, without IO; how tokens and tasks are looked up is `kube_auth`.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,10 @@ use base64::Engine as _;
 use futures::future::BoxFuture;
 use http::{HeaderMap, header::AUTHORIZATION};
 
-use super::names::{RefName, RepositoryId};
+use super::{
+    names::{RefName, RepositoryId},
+    people::People,
+};
 use crate::api::agent_task::{AgentTask, Role, TaskState};
 
 /// Audience of the operator's token.
@@ -93,6 +96,8 @@ pub struct Grant {
     pub read: Vec<String>,
     /// Why a push that one would expect to be allowed is not.
     pub closed: Option<String>,
+    /// A person: sees branches, tags and notes, and pushes fixes as the hook has it, never over what is there.
+    pub person: bool,
 }
 
 /// Why a caller is turned away.
@@ -104,6 +109,9 @@ pub enum Denied {
     /// The caller is known, and may not.
     #[error("{0}")]
     Forbidden(String),
+    /// It is not there, or not for the caller to know.
+    #[error("{0}")]
+    NotFound(String),
     /// The caller may soon: try again in a second.
     #[error("{0}")]
     NotYet(String),
@@ -118,6 +126,7 @@ pub struct Authenticator {
     tasks: Box<dyn TaskLookup>,
     operators: BTreeSet<String>,
     task_account: String,
+    people: Option<People>,
 }
 
 impl std::fmt::Debug for Authenticator {
@@ -146,7 +155,14 @@ impl Authenticator {
             tasks: Box::new(tasks),
             operators: operators.into_iter().collect(),
             task_account: task_account.to_owned(),
+            people: None,
         }
+    }
+
+    /// Lets people in, too.
+    #[must_use]
+    pub fn with_people(self, people: People) -> Self {
+        Self { people: Some(people), ..self }
     }
 
     /// For the typed operations: only an operator passes.
@@ -164,22 +180,50 @@ impl Authenticator {
         )))
     }
 
-    /// For smart HTTP: an operator, or the live pod of a task of this repository.
-    pub async fn transfer(&self, headers: &HeaderMap, repository: &RepositoryId) -> Result<Grant, Denied> {
+    /// For smart HTTP: an operator, the live pod of a task of this repository, or a person.
+    pub async fn transfer(
+        &self,
+        headers: &HeaderMap,
+        repository: &RepositoryId,
+        pushes: bool,
+    ) -> Result<Grant, Denied> {
         match credentials(headers) {
-            Some(Credentials::Bearer(_)) => Ok(operator_grant(self.operator(headers).await?)),
-            Some(Credentials::Basic { user, password }) => {
-                let identity = self.review(&password, TASK_AUDIENCE).await?;
-                let account = format!("system:serviceaccount:{}:{}", repository.namespace(), self.task_account);
-                if identity.username != account {
-                    return Err(Denied::Forbidden(format!("{} is not {account}", identity.username)));
-                }
-                let found = self.tasks.task(repository.namespace(), &user).await.map_err(Denied::Unavailable)?;
-                task_grant(repository, &user, &identity, found.as_ref())
-            }
+            Some(Credentials::Bearer(token)) => match self.operator(headers).await {
+                Ok(operator) => Ok(operator_grant(operator)),
+                Err(denied) => self.person(&token, repository, pushes, denied).await,
+            },
+            Some(Credentials::Basic { user, password }) => match self.review(&password, TASK_AUDIENCE).await {
+                Ok(identity) => self.pod(&identity, &user, repository).await,
+                Err(denied) => self.person(&password, repository, pushes, denied).await,
+            },
             None => Err(Denied::Unauthenticated(
-                "credentials are required: the name of an AgentTask and the token of its pod".to_owned(),
+                "credentials are required: a Kubernetes token or an API key as the password; task pods show the name \
+                 of their AgentTask and their token"
+                    .to_owned(),
             )),
+        }
+    }
+
+    async fn pod(&self, identity: &Identity, task: &str, repository: &RepositoryId) -> Result<Grant, Denied> {
+        let account = format!("system:serviceaccount:{}:{}", repository.namespace(), self.task_account);
+        if identity.username != account {
+            return Err(Denied::Forbidden(format!("{} is not {account}", identity.username)));
+        }
+        let found = self.tasks.task(repository.namespace(), task).await.map_err(Denied::Unavailable)?;
+        task_grant(repository, task, identity, found.as_ref())
+    }
+
+    /// Whoever is neither the operator nor a task pod, if people are let in; else why they are neither.
+    async fn person(
+        &self,
+        token: &str,
+        repository: &RepositoryId,
+        pushes: bool,
+        denied: Denied,
+    ) -> Result<Grant, Denied> {
+        match (&self.people, denied) {
+            (None, denied) | (_, denied @ (Denied::NotYet(_) | Denied::Unavailable(_))) => Err(denied),
+            (Some(people), _) => people.grant(token, repository, &self.task_account, pushes).await,
         }
     }
 
@@ -207,7 +251,7 @@ fn credentials(headers: &HeaderMap) -> Option<Credentials> {
 /// branch goes through the typed operations.
 fn operator_grant(caller: String) -> Grant {
     let push = vec!["refs/heads/bugfix/".to_owned()];
-    Grant { caller, sees_private: true, push, read: Vec::new(), closed: None }
+    Grant { caller, sees_private: true, push, read: Vec::new(), closed: None, person: false }
 }
 
 /// What a task pod may do. Every rule is about this task and this pod, none about its service account's rights.
@@ -239,7 +283,14 @@ fn task_grant(
         Some(_) => {}
     }
     let (push, closed) = pushes(name, task);
-    Ok(Grant { caller: format!("AgentTask {name}"), sees_private: false, push, read: reads(task), closed })
+    Ok(Grant {
+        caller: format!("AgentTask {name}"),
+        sees_private: false,
+        push,
+        read: reads(task),
+        closed,
+        person: false,
+    })
 }
 
 /// The logs of the one run on the base whose reports the task is compared with.

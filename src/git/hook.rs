@@ -13,10 +13,23 @@ use std::{
 pub(super) const ALLOWED: &str = "PHASEGATE_ALLOWED_REFS";
 /// Variable with who pushes, and why something is closed.
 pub(super) const CALLER: &str = "PHASEGATE_CALLER";
+/// Variable that is `yes` if a person pushes: then only fixes, and no branch of the flow's own.
+pub(super) const PERSON: &str = "PHASEGATE_PERSON";
 
 const SCRIPT: &str = r#"#!/bin/sh
 # Written by phasegate at every start. Refuses what the service did not allow for this request.
 set -uf
+# Whether a person may push the branch: bugfix/phase-{N}-{name} or bugfix/hotfix-{name}/{name}, but not the branches that
+# the operator hands to tasks.
+fix() {
+  rest=${1#refs/heads/bugfix/}
+  case $rest in
+    phase-*-?*) rest=${rest#phase-}; line=${rest%%-*}; name=${rest#*-}; case $line in ''|*[!0-9]*) return 1 ;; esac ;;
+    hotfix-?*/?*) name=${rest#*/} ;;
+    *) return 1 ;;
+  esac
+  case $name in review-*|rollback-*) return 1 ;; esac
+}
 while read -r _ new ref; do
   case $new in
     *[!0]*) ;;
@@ -29,6 +42,11 @@ while read -r _ new ref; do
       *) [ "$ref" = "$allowed" ] && found=yes ;;
     esac
   done
+  if [ "${PHASEGATE_PERSON-no}" = yes ] && { [ "$found" = no ] || ! fix "$ref"; }; then
+    echo "phasegate: $ref is not for people to push: push fixes to bugfix/phase-{N}-{name} or bugfix/hotfix-{hotfix}/{name}," \
+      "where {name} does not start with review- or rollback-; main, tags and releases are the operator's" >&2
+    exit 1
+  fi
   if [ "$found" = no ]; then
     echo "phasegate: $ref is not for ${PHASEGATE_CALLER-this caller}; allowed: ${PHASEGATE_ALLOWED_REFS-nothing}" >&2
     exit 1

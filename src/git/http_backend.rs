@@ -35,6 +35,9 @@ const MAX_HEAD: u64 = 16 << 10;
 /// Most bytes of git's complaints that are logged.
 const MAX_COMPLAINT: u64 = 4 << 10;
 
+/// All references are hidden from people but these.
+const SHOWN_TO_PEOPLE: [&str; 4] = ["refs", "!refs/heads", "!refs/tags", "!refs/notes"];
+
 /// One of the four requests a git client makes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Endpoint {
@@ -158,7 +161,10 @@ impl Backend {
         let mut config =
             vec![("core.hooksPath", &*hooks), ("receive.maxInputSize", &limit), ("http.receivepack", receive)];
         let shown: Vec<String> = shown_private(endpoint, grant);
-        if !grant.sees_private {
+        if grant.person {
+            config.extend(SHOWN_TO_PEOPLE.map(|name| ("transfer.hideRefs", name)));
+            config.push(("receive.denyNonFastForwards", "true"));
+        } else if !grant.sees_private {
             config.push(("transfer.hideRefs", "refs/phasegate"));
             config.extend(shown.iter().map(|folder| ("transfer.hideRefs", folder.as_str())));
         }
@@ -173,6 +179,7 @@ impl Backend {
             .env("REMOTE_USER", "phasegate")
             .env("REMOTE_ADDR", "-")
             .env(hook::ALLOWED, grant.push.join(" "))
+            .env(hook::PERSON, if grant.person { "yes" } else { "no" })
             .env(hook::CALLER, grant.closed.as_deref().unwrap_or(&grant.caller))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -237,7 +244,9 @@ impl Watch {
         };
         let said = complaint.await.unwrap_or_default();
         let Self { endpoint, repository, caller } = self;
-        if status.is_some_and(|status| status.success()) && said.is_empty() {
+        if endpoint == Endpoint::Push && status.is_some_and(|status| status.success()) && said.is_empty() {
+            tracing::info!(%repository, %caller, "a push ended");
+        } else if status.is_some_and(|status| status.success()) && said.is_empty() {
             tracing::debug!(%repository, %caller, endpoint = endpoint.name(), "transfer ended");
         } else {
             tracing::info!(%repository, %caller, endpoint = endpoint.name(), ?status, said, "transfer ended with words");

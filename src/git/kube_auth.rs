@@ -23,22 +23,22 @@ use super::auth::{Identity, TaskFacts, TaskLookup, TokenReviewer};
 use crate::api::agent_task::AgentTask;
 
 /// How long an answer about a token is believed. A clone is several requests within a second or two.
-const REMEMBERED: Duration = Duration::from_secs(10);
+pub(super) const REMEMBERED: Duration = Duration::from_secs(10);
 /// How long a refusal is believed. Short: a token is refused until the API server has heard of its pod.
-const REFUSED: Duration = Duration::from_secs(2);
+pub(super) const REFUSED: Duration = Duration::from_secs(2);
 /// Most good tokens, and most refused ones, remembered at once.
 const MOST_REMEMBERED: usize = 1_000;
 /// Most reviews under way at once.
 const MOST_REVIEWS: usize = 8;
 /// Longest token that is asked about. Those of service accounts have one to two kilobytes.
-const MAX_TOKEN: usize = 8 << 10;
+pub(super) const MAX_TOKEN: usize = 8 << 10;
 /// How long the API server may take.
-const TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const TIMEOUT: Duration = Duration::from_secs(5);
 /// Where the API server tells the pod of a bound token.
 const POD_UID: &str = "authentication.kubernetes.io/pod-uid";
 
 /// A token's digest, and its audience: tokens themselves are not kept.
-type Key = ([u8; 32], &'static str);
+pub(super) type Key = ([u8; 32], &'static str);
 
 /// Asks the API server whom a token belongs to.
 pub struct KubeTokens {
@@ -67,22 +67,22 @@ impl Known {
 }
 
 /// Answers, each for a while.
-struct Memory<T> {
+pub(super) struct Memory<T> {
     holds: Duration,
     known: Mutex<HashMap<Key, (Instant, T)>>,
 }
 
 impl<T: Clone> Memory<T> {
-    fn new(holds: Duration) -> Self {
+    pub(super) fn new(holds: Duration) -> Self {
         Self { holds, known: Mutex::default() }
     }
 
-    fn recall(&self, key: &Key) -> Option<T> {
+    pub(super) fn recall(&self, key: &Key) -> Option<T> {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         known.get(key).filter(|(since, _)| since.elapsed() < self.holds).map(|(_, answer)| answer.clone())
     }
 
-    fn remember(&self, key: Key, answer: T) {
+    pub(super) fn remember(&self, key: Key, answer: T) {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() >= MOST_REMEMBERED {
             known.retain(|_, (since, _)| since.elapsed() < self.holds);
@@ -171,7 +171,7 @@ fn busy() -> String {
 
 /// Whether it looks like a service account's token for this audience: what its unproved claims say. Nothing is believed
 /// of them but a No: the API server would say the same.
-fn is_meant_for(token: &str, audience: &str) -> bool {
+pub(super) fn is_meant_for(token: &str, audience: &str) -> bool {
     if token.len() > MAX_TOKEN {
         return false;
     }
@@ -224,7 +224,7 @@ impl TaskLookup for KubeTasks {
     }
 }
 
-async fn within<T>(action: &str, call: impl Future<Output = kube::Result<T>>) -> Result<T, String> {
+pub(super) async fn within<T>(action: &str, call: impl Future<Output = kube::Result<T>>) -> Result<T, String> {
     match tokio::time::timeout(TIMEOUT, call).await {
         Ok(answer) => answer.map_err(|error| {
             format!("failed to {action}: {error}; check the API server and the git service's ClusterRole")

@@ -7,9 +7,11 @@ pub mod flow;
 mod hook;
 mod http_backend;
 pub mod kube_auth;
+pub mod kube_people;
 mod metrics;
 pub mod names;
 pub mod ops;
+pub mod people;
 pub mod server;
 pub mod store;
 

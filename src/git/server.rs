@@ -29,11 +29,14 @@ use super::{
     hook,
     http_backend::{Backend, Endpoint},
     kube_auth::{KubeTasks, KubeTokens},
+    kube_people::KubePeople,
     metrics::Metrics,
     names::RepositoryId,
     ops::{self, ErrorBody, ErrorCode, Operation},
+    people::People,
     store::{Execute, Store, StoreError},
 };
+use crate::keys::KeyFile;
 
 /// Most bytes of a typed operation's request.
 const MAX_OPERATION: usize = 1 << 20;
@@ -62,6 +65,9 @@ pub struct GitArgs {
     /// Most transfers at once; others wait.
     #[arg(long, env = "PHASEGATE_GIT_MAX_TRANSFERS", default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub max_transfers: u16,
+    /// File of API keys, which people and outside systems may show instead of a Kubernetes token.
+    #[arg(long, env = "PHASEGATE_API_KEYS_FILE")]
+    pub api_keys_file: Option<PathBuf>,
 }
 
 /// Why the service could not start or had to stop.
@@ -99,10 +105,11 @@ pub async fn serve(args: GitArgs) -> Result<(), ServeError> {
     let client = kube::Client::try_default().await.map_err(|error| ServeError::Kubernetes(Box::new(error)))?;
     let auth = Authenticator::new(
         KubeTokens::new(client.clone()),
-        KubeTasks::new(client),
+        KubeTasks::new(client.clone()),
         args.operator_service_account.clone(),
         &args.task_service_account,
-    );
+    )
+    .with_people(People::new(KubePeople::new(client), KeyFile::new(args.api_keys_file.clone())));
     let listener = TcpListener::bind(args.listen).await;
     let listener = listener.map_err(|source| ServeError::Listen { address: args.listen, source })?;
     tracing::info!(address = %args.listen, root = %args.root.display(), "git service starts");
@@ -296,6 +303,7 @@ fn refuse(denied: &Denied) -> Response {
     let code = match denied {
         Denied::Unauthenticated(_) => ErrorCode::Unauthenticated,
         Denied::Forbidden(_) => ErrorCode::Forbidden,
+        Denied::NotFound(_) => ErrorCode::NotFound,
         Denied::NotYet(_) | Denied::Unavailable(_) => ErrorCode::Busy,
     };
     failure(status_of(denied), code, denied.to_string())
@@ -305,6 +313,7 @@ fn status_of(denied: &Denied) -> StatusCode {
     match denied {
         Denied::Unauthenticated(_) => StatusCode::UNAUTHORIZED,
         Denied::Forbidden(_) => StatusCode::FORBIDDEN,
+        Denied::NotFound(_) => StatusCode::NOT_FOUND,
         Denied::NotYet(_) | Denied::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
     }
 }
@@ -315,7 +324,7 @@ async fn transfer(State(service): State<Shared>, request: Request) -> Response {
     let Some((id, endpoint)) = target(&parts) else {
         return words(StatusCode::NOT_FOUND, "no such page; repositories are at /{namespace}/{repository}.git");
     };
-    let response = match service.auth.transfer(&parts.headers, &id).await {
+    let response = match service.auth.transfer(&parts.headers, &id, endpoint.writes()).await {
         Ok(grant) => authorised(&service, &id, endpoint, &grant, &parts, body).await,
         Err(denied) => turned_away(&denied),
     };
@@ -370,7 +379,7 @@ fn turned_away(denied: &Denied) -> Response {
         Denied::NotYet(_) | Denied::Unavailable(_) => {
             headers.insert(header::RETRY_AFTER, header::HeaderValue::from_static("1"));
         }
-        Denied::Forbidden(_) => {}
+        Denied::Forbidden(_) | Denied::NotFound(_) => {}
     }
     response
 }

@@ -283,6 +283,7 @@ async fn git_service(root: &Path, dir: &Path, facts: Arc<Mutex<TaskFacts>>) -> S
         task_service_account: "phasegate-task".to_owned(),
         max_push_mib: 64,
         max_transfers: 4,
+        api_keys_file: None,
     };
     let auth = Authenticator::new(Tokens, Tasks(facts), [OPERATOR.to_owned()], "phasegate-task");
     let app = app(&args, auth).await.unwrap();

@@ -8,9 +8,12 @@ use phasegate::git::{
     auth::Authenticator,
     client::{ClientError, GitClient},
     kube_auth::{KubeTasks, KubeTokens},
+    kube_people::KubePeople,
     ops::{EnsureRepository, RefName},
+    people::People,
     server::{GitArgs, app},
 };
+use phasegate::keys::KeyFile;
 
 use crate::support::{ANYONE, Answer, ApiServer, GIT, JOB_CONTROLLER, OPERATOR, PROJECT, User, ask, pod};
 
@@ -24,6 +27,9 @@ async fn made(client: &Client, user: User, method: &str, path: &str, body: &str)
     let Answer::Yes(object) = answer else { unreachable!() };
     object
 }
+
+/// Service accounts that the service takes for the operator's: the tests share one API server, and each makes its own.
+const OPERATORS: [&str; 2] = ["git-caller", "git-caller-2"];
 
 /// A token of that service account and audience, bound to a pod if there is one.
 async fn token(client: &Client, user: User, account: &str, audience: &str, pod: Option<(&str, &str)>) -> String {
@@ -54,17 +60,22 @@ async fn serve(server: &ApiServer, root: &std::path::Path) -> String {
     let args = GitArgs {
         listen: listener.local_addr().expect("an address"),
         root: root.join("repositories"),
-        operator_service_account: vec![format!("system:serviceaccount:{PROJECT}:git-caller")],
+        operator_service_account: OPERATORS
+            .iter()
+            .map(|name| format!("system:serviceaccount:{PROJECT}:{name}"))
+            .collect(),
         task_service_account: "phasegate-task".to_owned(),
         max_push_mib: 1,
         max_transfers: 2,
+        api_keys_file: None,
     };
     let auth = Authenticator::new(
         KubeTokens::new(client.clone()),
-        KubeTasks::new(client),
+        KubeTasks::new(client.clone()),
         args.operator_service_account.clone(),
         &args.task_service_account,
-    );
+    )
+    .with_people(People::new(KubePeople::new(client), KeyFile::new(None)));
     let routes = app(&args, auth).await.expect("an app");
     tokio::spawn(async move { axum::serve(listener, routes).await });
     format!("http://{}", args.listen)
@@ -118,4 +129,45 @@ async fn the_token_of_a_tasks_live_pod_opens_its_repository_and_no_other_token_d
     assert_eq!(fetch("git-t", &unbound).await, 403, "another service account");
     pin("another").await;
     assert_eq!(fetch("git-t", &bound).await, 403, "another pod is the live one now");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "starts an API server: make test"]
+async fn rbac_on_the_repository_decides_what_a_person_may_do_with_it() {
+    let server = ApiServer::with_chart().await;
+    let client = server.client().await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let url = serve(&server, folder.path()).await;
+    let accounts = format!("/api/v1/namespaces/{PROJECT}/serviceaccounts");
+    for name in ["git-caller-2", "reads", "leads", "nobody"] {
+        let account = format!("{{apiVersion: v1, kind: ServiceAccount, metadata: {{name: {name}}}}}");
+        made(&client, ANYONE, "POST", &accounts, &account).await;
+    }
+    for (name, role) in [("reads", "phasegate-view"), ("leads", "phasegate-lead")] {
+        server.shell(&format!(
+            "kubectl -n {PROJECT} create rolebinding git-{name} --clusterrole {role} --serviceaccount {PROJECT}:{name}"
+        ));
+    }
+    let file = folder.path().join("token");
+    std::fs::write(&file, token(&client, ANYONE, "git-caller-2", "phasegate-git", None).await).expect("a token file");
+    let operator = GitClient::new(&url, file, Duration::from_secs(20)).expect("a client");
+    let ensure = EnsureRepository { base: RefName::branch("main").expect("a name"), upstream: false };
+    operator.call(PROJECT, "alicia", &ensure).await.expect("the operator's service account may");
+
+    let http = reqwest::Client::builder().no_proxy().build().expect("a client");
+    let status = async |token: &str, service: &str, repository: &str| {
+        let address = format!("{url}/{repository}.git/info/refs?service={service}");
+        http.get(address).basic_auth("me", Some(token)).send().await.expect("an answer").status().as_u16()
+    };
+    let alicia = format!("{PROJECT}/alicia");
+    for audience in ["phasegate-git", "https://kubernetes.default.svc.cluster.local"] {
+        for (name, fetch, push) in [("reads", 200, 403), ("leads", 200, 200), ("nobody", 404, 404)] {
+            let token = token(&client, ANYONE, name, audience, None).await;
+            assert_eq!(status(&token, "git-upload-pack", &alicia).await, fetch, "{name} {audience}");
+            assert_eq!(status(&token, "git-receive-pack", &alicia).await, push, "{name} {audience}");
+            assert_eq!(status(&token, "git-upload-pack", "default/alicia").await, 404, "{name} {audience}");
+        }
+    }
+    let other = token(&client, ANYONE, "leads", "somebody-else", None).await;
+    assert_eq!(status(&other, "git-upload-pack", &alicia).await, 401, "a token for another audience");
 }

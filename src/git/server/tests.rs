@@ -2,5 +2,6 @@
 
 mod hostile;
 mod operations;
+mod people;
 mod support;
 mod tasks;

@@ -17,9 +17,12 @@ use crate::{
     git::{
         auth::{Authenticator, Identity, OPERATOR_AUDIENCE, TASK_AUDIENCE, TaskFacts, TaskLookup, TokenReviewer},
         client::GitClient,
+        names::RepositoryId,
         ops::*,
+        people::{People, PeopleLookup, Person, Verb},
         server::{GitArgs, app},
     },
+    keys::KeyFile,
 };
 
 /// Tokens of the tests: what they are good for and whose they are.
@@ -42,6 +45,28 @@ impl TokenReviewer for Tokens {
             _ => None,
         };
         async move { Ok(found) }.boxed()
+    }
+}
+
+/// People of the tests: `reader-of-hello` may get repository team/hello, `pusher-of-hello` may push, too.
+struct Persons;
+
+impl PeopleLookup for Persons {
+    fn who<'a>(&'a self, token: &'a str) -> BoxFuture<'a, Result<Option<Person>, String>> {
+        let known = ["reader-of-hello", "pusher-of-hello", "somebody"].contains(&token);
+        let person = known.then(|| Person {
+            username: token.to_owned(),
+            uid: None,
+            groups: Vec::new(),
+            extra: std::collections::BTreeMap::new(),
+        });
+        async move { Ok(person) }.boxed()
+    }
+
+    fn may<'a>(&'a self, person: &'a Person, verb: Verb, id: &'a RepositoryId) -> BoxFuture<'a, Result<bool, String>> {
+        let pushes = person.username == "pusher-of-hello";
+        let may = id.namespace() == "team" && (pushes || verb == Verb::Get && person.username == "reader-of-hello");
+        async move { Ok(may) }.boxed()
     }
 }
 
@@ -105,6 +130,7 @@ pub(super) async fn served_with(max_push_mib: u64) -> Served {
         task_service_account: "task".to_owned(),
         max_push_mib,
         max_transfers: 4,
+        api_keys_file: None,
     };
     let tasks = Tasks::default();
     tasks.set("klein", klein());
@@ -112,6 +138,7 @@ pub(super) async fn served_with(max_push_mib: u64) -> Served {
     tasks.set("sync", facts("sync", Role::Sync, None));
     let operators = args.operator_service_account.clone();
     let auth = Authenticator::new(Tokens, tasks.clone(), operators, &args.task_service_account);
+    let auth = auth.with_people(People::new(Persons, KeyFile::new(None)));
     let app = app(&args, auth).await.unwrap();
     tokio::spawn(async move { axum::serve(listener, app).await });
     let served = Served { url: format!("http://{listen}"), root, tasks, folder };
@@ -130,6 +157,21 @@ impl Served {
     /// The repository's address with a task's credentials in it.
     pub(super) fn remote(&self, task: &str) -> String {
         format!("{}/team/hello.git", self.url.replace("http://", &format!("http://{task}:pod-{task}@")))
+    }
+
+    /// The repository's address with a person's token in it.
+    pub(super) fn remote_of(&self, person: &str, repository: &str) -> String {
+        format!("{}/{repository}.git", self.url.replace("http://", &format!("http://me:{person}@")))
+    }
+
+    /// A clone by that person with one commit on top.
+    pub(super) async fn person(&self, token: &str) -> Work {
+        let work = Work { dir: self.folder.path().join(format!("work-{token}")) };
+        std::fs::create_dir_all(&work.dir).unwrap();
+        ok(work.git(&["clone", "--quiet", &self.remote_of(token, "team/hello"), "."]).await);
+        std::fs::write(work.dir.join("by-hand"), "1\n").unwrap();
+        work.commit("by hand").await;
+        work
     }
 
     /// A clone by that task with one commit on top.
