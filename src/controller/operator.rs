@@ -40,6 +40,8 @@ const RECONCILE_TIMEOUT: Duration = Duration::from_secs(120);
 const READ_TIMEOUT: Duration = Duration::from_secs(290);
 /// Longest time of a call of the git service.
 const GIT_TIMEOUT: Duration = Duration::from_secs(75);
+/// Longest time for requests under way when it ends.
+const LAST_REQUESTS: Duration = Duration::from_secs(10);
 /// Longest wait between two tries of an object whose reconciliation ends in errors.
 const MAX_RETRY: Duration = Duration::from_secs(60);
 
@@ -69,7 +71,7 @@ pub enum OperatorError {
     /// Two metrics have the same name.
     #[error("failed to register metrics: {0}")]
     Metrics(#[from] prometheus::Error),
-    /// The runner API cannot be made.
+    /// Another replica may write now.
     #[error("the Lease is lost; another replica leads now")]
     LeaseLost,
 }
@@ -100,10 +102,14 @@ pub async fn run(config: OperatorConfig) -> Result<(), OperatorError> {
     let probes = serve(context.config.metrics_listen, probes(context.clone()), stopped.clone()).await?;
     let routes = server::router(runner_api(&context)).merge(ci::router(ci_api(&context).await));
     let runner = serve(context.config.listen, routes, stopped.clone()).await?;
-    tokio::spawn(on_signal(stop)?);
+    tokio::spawn(on_signal(stop.clone())?);
     let result = lead(context, queues, stopped).await;
+    // One that has lost the Lease was not told to end, and must not go on listening either: nobody would start it anew.
+    stop.send_replace(true);
     watching.abort();
-    drop(tokio::join!(probes, runner));
+    if tokio::time::timeout(LAST_REQUESTS, async { tokio::join!(probes, runner) }).await.is_err() {
+        warn!("requests under way are cut off");
+    }
     result
 }
 

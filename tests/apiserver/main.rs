@@ -8,6 +8,7 @@ mod evidence;
 mod external;
 mod git;
 mod kinds;
+mod lease;
 mod policies;
 mod roles;
 #[path = "../support/mod.rs"]
