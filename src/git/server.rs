@@ -389,4 +389,4 @@ fn words(status: StatusCode, text: &str) -> Response {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

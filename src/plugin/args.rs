@@ -168,6 +168,23 @@ pub(crate) enum Command {
         #[arg(long, short, value_enum, default_value_t = ReleaseOutput::Markdown)]
         output: ReleaseOutput,
     },
+    /// Clone a repository, through a port-forward to the git service.
+    Clone {
+        /// Name of the Repository.
+        repository: String,
+        /// Where to; a folder of its name unless set.
+        dir: Option<PathBuf>,
+        #[command(flatten)]
+        access: Access,
+    },
+    /// Run git inside such a clone, with a way to the git service: kubectl phasegate git push origin HEAD:bugfix/phase-1-fix.
+    Git {
+        #[command(flatten)]
+        access: Access,
+        /// What git is to do.
+        #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGUMENTS")]
+        arguments: Vec<String>,
+    },
     /// Print a review of a phase: what it found, what that costs, and what changed since the one before.
     Report {
         /// Name of the phase.
@@ -179,6 +196,72 @@ pub(crate) enum Command {
         #[arg(long, short, value_enum, default_value_t = ReportOutput::Markdown)]
         output: ReportOutput,
     },
+}
+
+/// How the git service is reached, and who it is told to be asked by.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Access {
+    /// File with a Kubernetes token or an API key for the git service.
+    #[arg(long, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+    /// Act as this service account of the repository's namespace: a token for the git service alone is asked for. Without it
+    /// and --token-file it is PHASEGATE_TOKEN, or the kubeconfig's own token.
+    #[arg(long, value_name = "NAME", conflicts_with = "token_file")]
+    pub service_account: Option<String>,
+    /// Namespace and name of the git service; phasegate/phasegate-git, or what the clone remembers, unless set.
+    #[arg(long, value_name = "NAMESPACE/NAME")]
+    pub git_service: Option<GitService>,
+}
+
+/// The StatefulSet of the git service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct GitService {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+}
+
+impl GitService {
+    /// Its one pod.
+    pub(crate) fn pod(&self) -> String {
+        format!("{}-0", self.name)
+    }
+}
+
+impl Default for GitService {
+    fn default() -> Self {
+        Self { namespace: "phasegate".to_owned(), name: "phasegate-git".to_owned() }
+    }
+}
+
+impl std::fmt::Display for GitService {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
+}
+
+/// Why a text is no [`GitService`].
+#[derive(Debug, thiserror::Error)]
+#[error("{0:?} is not of the form NAMESPACE/NAME, such as phasegate/phasegate-git")]
+pub(crate) struct ParseGitServiceError(String);
+
+impl FromStr for GitService {
+    type Err = ParseGitServiceError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let is_name = |part: &str| {
+            let fits =
+                part.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.".contains(&byte));
+            fits && (1..=253).contains(&part.len())
+        };
+        match text.split_once('/') {
+            Some((namespace, name)) if is_name(namespace) && is_name(name) => {
+                Ok(Self { namespace: namespace.to_owned(), name: name.to_owned() })
+            }
+            _ => Err(ParseGitServiceError(text.to_owned())),
+        }
+    }
 }
 
 /// How long to wait until the operator has acted on a Decision.

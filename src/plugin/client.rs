@@ -200,7 +200,8 @@ impl Cluster {
     }
 }
 
-async fn config(target: &Target) -> Result<Config, kube::config::KubeconfigError> {
+/// The kubeconfig as kubectl would read it with the same flags.
+pub(crate) async fn config(target: &Target) -> Result<Config, kube::config::KubeconfigError> {
     let options = KubeConfigOptions { context: target.context.clone(), ..KubeConfigOptions::default() };
     match &target.kubeconfig {
         Some(path) => Config::from_custom_kubeconfig(Kubeconfig::read_from(Path::new(path))?, &options).await,

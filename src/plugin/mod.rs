@@ -11,6 +11,7 @@ pub mod args;
 mod client;
 mod decide;
 mod follow;
+mod git;
 mod next;
 mod reading;
 pub(crate) mod release;

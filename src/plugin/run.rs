@@ -17,7 +17,7 @@ use super::{
     client::{Cluster, Error},
     decide::{self, Wish},
     follow::{self, Results, Settled},
-    next, reading, release, report, table,
+    git, next, reading, release, report, table,
     text::{self, Look},
     waive, why,
 };
@@ -32,6 +32,13 @@ const BLOCKED_FOR: Duration = Duration::from_secs(10);
 /// # Errors
 /// Each with what to do about it.
 pub(super) async fn run(args: &Plugin) -> Result<ExitCode, Error> {
+    // These two find the cluster by what the clone remembers, and ask nothing of it but the way.
+    if let Command::Clone { repository, dir, access } = &args.command {
+        return git::clone(&args.target, access, repository, dir.as_deref()).await;
+    }
+    if let Command::Git { access, arguments } = &args.command {
+        return git::git(&args.target, access, arguments).await;
+    }
     let cluster = Cluster::connect(&args.target).await?;
     let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     let look = Look { colour, flags: cluster.flags.clone() };
@@ -53,7 +60,9 @@ pub(super) async fn run(args: &Plugin) -> Result<ExitCode, Error> {
         | Command::Abort { .. }
         | Command::Rollback { .. }
         | Command::Suspend { .. }
-        | Command::Resume { .. } => return act(&cluster, &args.command, &look).await,
+        | Command::Resume { .. }
+        | Command::Clone { .. }
+        | Command::Git { .. } => return act(&cluster, &args.command, &look).await,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -176,6 +185,8 @@ fn wish(command: &Command) -> Option<(&str, Wish, Duration)> {
         | Command::Watch { .. }
         | Command::List { .. }
         | Command::Tree
+        | Command::Clone { .. }
+        | Command::Git { .. }
         | Command::Report { .. } => {
             return None;
         }

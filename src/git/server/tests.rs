@@ -3,5 +3,5 @@
 mod hostile;
 mod operations;
 mod people;
-mod support;
+pub(crate) mod support;
 mod tasks;

@@ -72,10 +72,10 @@ impl PeopleLookup for Persons {
 
 /// Tasks of the tests, to be changed while the service runs.
 #[derive(Clone, Default)]
-pub(super) struct Tasks(Arc<Mutex<HashMap<String, TaskFacts>>>);
+pub(crate) struct Tasks(Arc<Mutex<HashMap<String, TaskFacts>>>);
 
 impl Tasks {
-    pub(super) fn set(&self, name: &str, facts: TaskFacts) {
+    pub(crate) fn set(&self, name: &str, facts: TaskFacts) {
         self.0.lock().unwrap().insert(name.to_owned(), facts);
     }
 }
@@ -88,7 +88,7 @@ impl TaskLookup for Tasks {
 }
 
 /// A task at work in pod `{name}`; its token is `pod-{name}`.
-pub(super) fn facts(name: &str, role: Role, branch: Option<&str>) -> TaskFacts {
+pub(crate) fn facts(name: &str, role: Role, branch: Option<&str>) -> TaskFacts {
     TaskFacts {
         uid: format!("uid-{name}"),
         repository: "hello".to_owned(),
@@ -102,23 +102,23 @@ pub(super) fn facts(name: &str, role: Role, branch: Option<&str>) -> TaskFacts {
 }
 
 /// Task klein as [`served`] sets it.
-pub(super) fn klein() -> TaskFacts {
+pub(crate) fn klein() -> TaskFacts {
     facts("klein", Role::Developer, Some("feature/phase-1-a"))
 }
 
-pub(super) struct Served {
-    pub(super) url: String,
-    pub(super) root: PathBuf,
-    pub(super) tasks: Tasks,
+pub(crate) struct Served {
+    pub(crate) url: String,
+    pub(crate) root: PathBuf,
+    pub(crate) tasks: Tasks,
     folder: TempDir,
 }
 
 /// A running service with repository team/hello, task `klein` on `feature/phase-1-a`, `check`, and `sync`.
-pub(super) async fn served() -> Served {
+pub(crate) async fn served() -> Served {
     served_with(64).await
 }
 
-pub(super) async fn served_with(max_push_mib: u64) -> Served {
+pub(crate) async fn served_with(max_push_mib: u64) -> Served {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path().join("repositories");
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -148,24 +148,24 @@ pub(super) async fn served_with(max_push_mib: u64) -> Served {
 }
 
 impl Served {
-    pub(super) fn client(&self, token: &str) -> GitClient {
+    pub(crate) fn client(&self, token: &str) -> GitClient {
         let file = self.folder.path().join(format!("token-{token}"));
         std::fs::write(&file, format!("{token}\n")).unwrap();
         GitClient::new(&self.url, file, Duration::from_secs(20)).unwrap()
     }
 
     /// The repository's address with a task's credentials in it.
-    pub(super) fn remote(&self, task: &str) -> String {
+    pub(crate) fn remote(&self, task: &str) -> String {
         format!("{}/team/hello.git", self.url.replace("http://", &format!("http://{task}:pod-{task}@")))
     }
 
     /// The repository's address with a person's token in it.
-    pub(super) fn remote_of(&self, person: &str, repository: &str) -> String {
+    pub(crate) fn remote_of(&self, person: &str, repository: &str) -> String {
         format!("{}/{repository}.git", self.url.replace("http://", &format!("http://me:{person}@")))
     }
 
     /// A clone by that person with one commit on top.
-    pub(super) async fn person(&self, token: &str) -> Work {
+    pub(crate) async fn person(&self, token: &str) -> Work {
         let work = Work { dir: self.folder.path().join(format!("work-{token}")) };
         std::fs::create_dir_all(&work.dir).unwrap();
         ok(work.git(&["clone", "--quiet", &self.remote_of(token, "team/hello"), "."]).await);
@@ -175,7 +175,7 @@ impl Served {
     }
 
     /// A clone by that task with one commit on top.
-    pub(super) async fn work(&self, task: &str) -> Work {
+    pub(crate) async fn work(&self, task: &str) -> Work {
         let work = Work { dir: self.folder.path().join(format!("work-{task}")) };
         std::fs::create_dir_all(&work.dir).unwrap();
         ok(work.git(&["clone", "--quiet", &self.remote(task), "."]).await);
@@ -185,7 +185,7 @@ impl Served {
     }
 
     /// References on the volume.
-    pub(super) fn refs(&self) -> String {
+    pub(crate) fn refs(&self) -> String {
         let mut command = Command::new("git");
         command.args(["for-each-ref", "--format=%(refname) %(objectname)"]);
         let output = command.env("GIT_DIR", self.root.join("team/hello.git")).output().unwrap();
@@ -194,26 +194,26 @@ impl Served {
 }
 
 /// A work tree of a git client that knows nothing of this machine.
-pub(super) struct Work {
-    pub(super) dir: PathBuf,
+pub(crate) struct Work {
+    pub(crate) dir: PathBuf,
 }
 
 impl Work {
-    pub(super) async fn git(&self, args: &[&str]) -> Output {
+    pub(crate) async fn git(&self, args: &[&str]) -> Output {
         git(&self.dir, args).await
     }
 
-    pub(super) async fn commit(&self, message: &str) {
+    pub(crate) async fn commit(&self, message: &str) {
         ok(self.git(&["add", "."]).await);
         ok(self.git(&["commit", "--quiet", "-m", message]).await);
     }
 
-    pub(super) async fn head(&self) -> CommitId {
+    pub(crate) async fn head(&self) -> CommitId {
         CommitId::new(ok(self.git(&["rev-parse", "HEAD"]).await)).unwrap()
     }
 
     /// A file of bytes that do not compress.
-    pub(super) fn noise(&self, bytes: usize) -> Vec<u8> {
+    pub(crate) fn noise(&self, bytes: usize) -> Vec<u8> {
         let mut state = 1_u64;
         let next = || {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -225,13 +225,13 @@ impl Work {
     }
 
     /// Pushes; whether it went through, and what git said.
-    pub(super) async fn push(&self, refspec: &str) -> (bool, String) {
+    pub(crate) async fn push(&self, refspec: &str) -> (bool, String) {
         let output = self.git(&["push", "--quiet", "origin", refspec]).await;
         (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
     }
 }
 
-pub(super) async fn git(dir: &Path, args: &[&str]) -> Output {
+pub(crate) async fn git(dir: &Path, args: &[&str]) -> Output {
     tokio::process::Command::new("git")
         .args(["-c", "user.name=Klein", "-c", "user.email=klein@example.org", "-c", "init.defaultBranch=main"])
         .args(args)
@@ -246,12 +246,12 @@ pub(super) async fn git(dir: &Path, args: &[&str]) -> Output {
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "called on what was just awaited")]
-pub(super) fn ok(output: Output) -> String {
+pub(crate) fn ok(output: Output) -> String {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8_lossy(&output.stdout).trim().to_owned()
 }
 
 /// An HTTP client without a proxy.
-pub(super) fn http() -> reqwest::Client {
+pub(crate) fn http() -> reqwest::Client {
     reqwest::Client::builder().no_proxy().build().unwrap()
 }
