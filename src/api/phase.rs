@@ -38,7 +38,6 @@ use super::{
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("has(self.number) != has(self.hotfix)").message("set exactly one of spec.number and spec.hotfix"))]
-#[x_kube(validation = Rule::new("!has(self.hotfix)").message("spec.hotfix is not implemented in this version; use spec.number"))]
 #[x_kube(validation = Rule::new("self.repositoryRef == oldSelf.repositoryRef").message("spec.repositoryRef is immutable; make a new Phase"))]
 #[x_kube(validation = Rule::new("has(self.number) == has(oldSelf.number) && (!has(self.number) || self.number == oldSelf.number)").message("spec.number is immutable; make a new Phase"))]
 #[x_kube(validation = Rule::new("has(self.hotfix) == has(oldSelf.hotfix) && (!has(self.hotfix) || self.hotfix == oldSelf.hotfix)").message("spec.hotfix is immutable; make a new Phase"))]
@@ -47,11 +46,12 @@ use super::{
 pub struct PhaseSpec {
     /// The Repository, in the same namespace.
     pub repository_ref: LocalReference,
-    /// Number of the phase: `phase-{N}` in branches and tags.
+    /// Number of the phase: `phase-{N}` in branches and tags. Either this or `hotfix`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 9999))]
     pub number: Option<i32>,
-    /// Name of a hotfix instead of a number. Not implemented in this version.
+    /// Name of a hotfix, instead of a number: what cannot wait for the next phase. It goes through the same gate on the
+    /// branch `hotfix/{name}`, is not held up by phases that wait for their review, and its tag is `release-v{version}`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 40), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
     pub hotfix: Option<String>,
@@ -109,7 +109,7 @@ pub struct PhaseSpec {
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("self.by != 'Person'").message("spec.tasks[].by: Person is not implemented in this version; use Agent"))]
 pub struct PhaseTask {
-    /// Name, unique within the phase: `feature/phase-{N}-{name}`.
+    /// Name, unique within the phase: `feature/phase-{N}-{name}`; of a hotfix `feature/hotfix-{hotfix}/{name}`.
     #[schemars(length(min = 1, max = 40), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
     pub name: String,
     /// What to do.
@@ -287,8 +287,10 @@ pub enum BlockedReason {
     NoEvidencePossible,
     /// The Phase lowers a bar of the Repository.
     WeakensGate,
-    /// Another phase has this number.
+    /// Another phase has this number, or this name of a hotfix.
     NumberTaken,
+    /// Another phase makes a tag of the same name.
+    TagPromised,
     /// A category has no weight and is none of the seed's.
     WeightMissing,
     /// More Decisions speak of the phase than can be remembered as used.
@@ -458,7 +460,7 @@ pub struct PhaseSummary {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct ReleaseBranch {
-    /// `release/phase-{N}-v{version}`.
+    /// `release/phase-{N}-v{version}`, or `hotfix/{name}`.
     #[schemars(length(max = 200))]
     pub branch: String,
     /// Head of the base branch it was claimed from, or that was last integrated.
@@ -584,7 +586,7 @@ pub struct MergeStatus {
     /// Merge commit on the base branch.
     #[schemars(length(max = 64))]
     pub commit: String,
-    /// `phase-{N}-v{version}`.
+    /// `phase-{N}-v{version}`; of a hotfix `release-v{version}`.
     #[schemars(length(max = 200))]
     pub tag: String,
 }

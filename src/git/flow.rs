@@ -183,6 +183,19 @@ pub fn is_flow_branch(name: &RefName) -> bool {
     name.as_str().strip_prefix("refs/heads/").is_some_and(|short| flow.iter().any(|kind| short.starts_with(kind)))
 }
 
+/// Whether a release branch is a hotfix's.
+pub fn is_hotfix(release: &RefName) -> bool {
+    release.short().starts_with("hotfix/")
+}
+
+/// Whether a tag completes the phase of this release branch. Their versions may differ, for a branch keeps its name when
+/// the version is raised.
+pub fn completes(tag: &RefName, release: &RefName) -> bool {
+    let phase = release.short().strip_prefix("release/").and_then(|rest| rest.split_once("-v"));
+    let stem = if is_hotfix(release) { Some("release") } else { phase.map(|(stem, _)| stem) };
+    stem.is_some_and(|stem| tag.short().strip_prefix(stem).is_some_and(|rest| rest.starts_with("-v")))
+}
+
 /// Lower case, everything but ASCII letters and digits becomes one dash.
 fn slug(text: &str) -> String {
     let mut out = String::new();
@@ -272,6 +285,18 @@ mod tests {
     #[case(milestone_tag("!!!", "1.0.0"))]
     fn a_name_git_would_refuse_is_refused_here(#[case] name: Result<RefName, InvalidName>) {
         assert!(name.is_err());
+    }
+
+    #[rstest]
+    #[case("phase-1-v1.0.0", "release/phase-1-v1.0.0", true)]
+    #[case("phase-1-v1.0.1", "release/phase-1-v1.0.0", true)]
+    #[case("phase-11-v1.0.0", "release/phase-1-v1.0.0", false)]
+    #[case("release-v1.0.0", "release/phase-1-v1.0.0", false)]
+    #[case("release-v1.0.0", "hotfix/login", true)]
+    #[case("milestone-a-v1.0.0", "hotfix/login", false)]
+    #[case("phase-1-v1.0.0", "hotfix/login", false)]
+    fn a_tag_completes_the_phase_of_its_branch(#[case] tag: &str, #[case] release: &str, #[case] expected: bool) {
+        assert_eq!(completes(&RefName::tag(tag).unwrap(), &RefName::branch(release).unwrap()), expected);
     }
 
     #[test]

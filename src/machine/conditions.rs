@@ -120,6 +120,7 @@ fn needs_person(reason: BlockedReason) -> bool {
         | BlockedReason::NoEvidencePossible
         | BlockedReason::WeakensGate
         | BlockedReason::NumberTaken
+        | BlockedReason::TagPromised
         | BlockedReason::WeightMissing
         | BlockedReason::TooManyDecisions => true,
     }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     api::phase::{Blocked, BlockedReason, PhaseSpec, PhaseState},
+    git::flow::{self, Line},
     machine::phase::Dependants,
 };
 
@@ -14,8 +15,10 @@ pub struct Neighbour {
     pub name: String,
     /// Its Repository.
     pub repository: String,
-    /// Its number.
-    pub number: Option<i32>,
+    /// Its number, or its name as a hotfix.
+    pub line: Line,
+    /// The tags that it makes or has made.
+    pub tags: Vec<String>,
     /// What it depends on.
     pub depends_on: Vec<String>,
     /// Where it is.
@@ -79,7 +82,7 @@ pub fn preflight(name: &str, spec: &PhaseSpec, neighbours: &[Neighbour], ground:
         profile(spec, ground, field, fact, &mut blocked);
     }
     blocked.extend(ground.gate.iter().cloned());
-    numbers(spec, neighbours, &mut blocked);
+    names(spec, neighbours, &mut blocked);
     if let Some(circle) = circle(&task_graph(spec)) {
         let message = format!("tasks depend on one another in a circle: {}; remove one dependsOn", circle.join(" → "));
         blocked.push(because(BlockedReason::TaskCycle, &message));
@@ -138,20 +141,34 @@ fn profile(spec: &PhaseSpec, ground: &Ground, field: &str, fact: &ProfileFact, b
     }
 }
 
-fn numbers(spec: &PhaseSpec, neighbours: &[Neighbour], blocked: &mut Vec<Blocked>) {
-    let Some(number) = spec.number else { return };
-    let taken = neighbours.iter().find(|other| {
-        other.older
-            && other.repository == spec.repository_ref.name
-            && other.number == Some(number)
+/// What this phase is called by in git may be another's already: its branches and claim, or one of its tags, which a
+/// hotfix and a phase that is a release have in common.
+fn names(spec: &PhaseSpec, neighbours: &[Neighbour], blocked: &mut Vec<Blocked>) {
+    let line = Line::of(spec);
+    let rivals = neighbours.iter().filter(|other| {
+        other.repository == spec.repository_ref.name
             && other.state != PhaseState::Failed
+            && (other.older || other.merged)
     });
-    if let Some(other) = taken {
+    let (same, others): (Vec<&Neighbour>, Vec<&Neighbour>) = rivals.partition(|other| other.line == line);
+    if let Some(other) = same.into_iter().find(|other| other.older) {
+        let name = match &line {
+            Line::Phase(number) => format!("number {number}"),
+            Line::Hotfix(name) => format!("hotfix {name}"),
+        };
         let message = format!(
-            "number {number} of Repository {} belongs to Phase {}, which was made first; delete one of the two",
+            "{name} of Repository {} belongs to Phase {}, which was made first; delete one of the two",
             spec.repository_ref.name, other.name
         );
         blocked.push(because(BlockedReason::NumberTaken, &message));
+    }
+    for tag in flow::tags(spec).unwrap_or_default() {
+        if let Some(other) = others.iter().find(|other| other.tags.iter().any(|made| made == tag.short())) {
+            let remedy = if other.merged { "raise spec.version" } else { "raise spec.version of one of the two" };
+            let (tag, repository) = (tag.short(), &spec.repository_ref.name);
+            let message = format!("tag {tag} of Repository {repository} is made by Phase {}; {remedy}", other.name);
+            blocked.push(because(BlockedReason::TagPromised, &message));
+        }
     }
 }
 
@@ -327,12 +344,13 @@ mod tests {
         assert_eq!(dependency_rolled_back(&["b".to_owned()], &[other]), None);
     }
 
-    fn neighbour(name: &str, number: i32, depends_on: &[&str], state: PhaseState) -> Neighbour {
+    fn neighbour(name: &str, number: u32, depends_on: &[&str], state: PhaseState) -> Neighbour {
         let depends_on = depends_on.iter().map(|s| (*s).to_owned()).collect();
         Neighbour {
             name: name.into(),
             repository: "r".into(),
-            number: Some(number),
+            line: Line::Phase(number),
+            tags: Vec::new(),
             depends_on,
             state,
             rolled_back: false,
@@ -374,6 +392,50 @@ mod tests {
         let blocked = preflight("me", &spec(json), &neighbours, &ground);
         assert_eq!(blocked.iter().map(|b| b.reason).collect::<Vec<_>>(), expected, "{blocked:?}");
         assert!(blocked.iter().all(|b| !b.message.is_empty()));
+    }
+
+    fn hotfix(name: &str, version: &str) -> Neighbour {
+        let tags = vec![format!("release-v{version}")];
+        Neighbour { line: Line::Hotfix(name.into()), tags, ..neighbour("fix", 0, &[], PhaseState::Developing) }
+    }
+
+    const RELEASE: &str = r#"{"release":{"tag":true}}"#;
+    const LOGIN: &str = r#"{"number":null,"hotfix":"login"}"#;
+
+    #[rstest]
+    #[case::another_hotfix(LOGIN, hotfix("logout", "2.0.0"), None)]
+    #[case::the_same_hotfix(
+        LOGIN, hotfix("login", "2.0.0"),
+        Some((BlockedReason::NumberTaken, "hotfix login of Repository r belongs to Phase fix, which was made first; delete one of the two"))
+    )]
+    #[case::the_same_hotfix_and_version(
+        LOGIN, hotfix("login", "1.0.0"),
+        Some((BlockedReason::NumberTaken, "hotfix login of Repository r belongs to Phase fix, which was made first; delete one of the two"))
+    )]
+    #[case::a_hotfix_of_another_repository(LOGIN, Neighbour { repository: "s".into(), ..hotfix("login", "1.0.0") }, None)]
+    #[case::a_hotfix_that_was_given_up(LOGIN, Neighbour { state: PhaseState::Failed, ..hotfix("login", "1.0.0") }, None)]
+    #[case::two_hotfixes_of_one_version(
+        LOGIN, hotfix("logout", "1.0.0"),
+        Some((BlockedReason::TagPromised, "tag release-v1.0.0 of Repository r is made by Phase fix; raise spec.version of one of the two"))
+    )]
+    #[case::a_release_and_a_hotfix_of_one_version(
+        RELEASE, hotfix("login", "1.0.0"),
+        Some((BlockedReason::TagPromised, "tag release-v1.0.0 of Repository r is made by Phase fix; raise spec.version of one of the two"))
+    )]
+    #[case::a_phase_that_is_no_release("{}", hotfix("login", "1.0.0"), None)]
+    #[case::a_younger_hotfix(RELEASE, Neighbour { older: false, ..hotfix("login", "1.0.0") }, None)]
+    #[case::a_younger_hotfix_that_has_passed(
+        RELEASE, Neighbour { older: false, merged: true, ..hotfix("login", "1.0.0") },
+        Some((BlockedReason::TagPromised, "tag release-v1.0.0 of Repository r is made by Phase fix; raise spec.version"))
+    )]
+    fn names_of_another_phase_are_not_taken(
+        #[case] json: &str,
+        #[case] other: Neighbour,
+        #[case] expected: Option<(BlockedReason, &str)>,
+    ) {
+        let blocked = preflight("me", &spec(json), &[other], &ground());
+        let told: Vec<_> = blocked.iter().map(|blocked| (blocked.reason, &*blocked.message)).collect();
+        assert_eq!(told, expected.into_iter().collect::<Vec<_>>());
     }
 
     #[test]

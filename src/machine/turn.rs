@@ -10,20 +10,45 @@ use jiff::Timestamp;
 
 use crate::api::phase::{BlockedReason, PhaseState, PhaseStatus};
 
-/// The place of a phase in the queue of its base branch: since when it waits, then its name.
+/// The place of a phase in the queue of its base branch: what comes first, since when it waits, then its name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place {
+    rank: Rank,
     since: Timestamp,
     name: String,
 }
 
-/// The place of a phase, by its record; none if it does not ask for the turn.
-pub fn place(name: &str, status: &PhaseStatus) -> Option<Place> {
-    let since = status.turn_since.as_ref().filter(|_| needs_turn(status.state))?;
-    Some(Place { since: since.0, name: name.to_owned() })
+/// What goes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Rank {
+    /// What is under review, or past it, is brought to its end: to stop it would waste what it has cost.
+    UnderWay,
+    /// A hotfix is what cannot wait. It does not wait for phases that have not begun their review.
+    Hotfix,
+    /// Everything else.
+    Phase,
 }
 
-/// Who has the turn: first come, first served.
+/// The place of a phase, by its record; none if it does not ask for the turn.
+pub fn place(name: &str, is_hotfix: bool, status: &PhaseStatus) -> Option<Place> {
+    let since = status.turn_since.as_ref().filter(|_| needs_turn(status.state))?;
+    let rank = match (is_under_way(status), is_hotfix) {
+        (true, _) => Rank::UnderWay,
+        (false, true) => Rank::Hotfix,
+        (false, false) => Rank::Phase,
+    };
+    Some(Place { rank, since: since.0, name: name.to_owned() })
+}
+
+/// Whether it is known what is to be merged: the base branch is integrated, or the revert is made.
+fn is_under_way(status: &PhaseStatus) -> bool {
+    if status.state == PhaseState::RollingBack {
+        return status.rollback.as_ref().is_some_and(|rollback| !rollback.commit.is_empty());
+    }
+    status.review.as_ref().is_some_and(|review| !review.commit.is_empty())
+}
+
+/// Who has the turn: what is under way, then hotfixes, and among equals first come, first served.
 pub fn holder(queue: impl Iterator<Item = Place>) -> Option<String> {
     queue.min().map(|first| first.name)
 }
@@ -56,7 +81,7 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
-    use crate::api::phase::Blocked;
+    use crate::api::phase::{Blocked, ReviewStatus, RollbackStatus};
 
     fn phase(state: PhaseState, since: Option<i64>) -> PhaseStatus {
         let turn_since = since.map(|second| Time(Timestamp::from_second(second).unwrap()));
@@ -78,10 +103,57 @@ mod tests {
         #[case] phases: &[(&str, PhaseState, Option<i64>)],
         #[case] expected: Option<&str>,
     ) {
-        let forth = phases.iter().filter_map(|(name, state, since)| place(name, &phase(*state, *since)));
-        let back = phases.iter().rev().filter_map(|(name, state, since)| place(name, &phase(*state, *since)));
+        let forth = phases.iter().filter_map(|(name, state, since)| place(name, false, &phase(*state, *since)));
+        let back = phases.iter().rev().filter_map(|(name, state, since)| place(name, false, &phase(*state, *since)));
         assert_eq!(holder(forth).as_deref(), expected);
         assert_eq!(holder(back).as_deref(), expected, "in any order");
+    }
+
+    /// With the base branch integrated.
+    fn reviewed(since: i64) -> PhaseStatus {
+        let review = Some(ReviewStatus { commit: "c".to_owned(), ..ReviewStatus::default() });
+        PhaseStatus { review, ..phase(PhaseState::Reviewing, Some(since)) }
+    }
+
+    /// With the review dropped, as when the base branch has moved.
+    fn dropped(since: i64) -> PhaseStatus {
+        PhaseStatus { review: Some(ReviewStatus::default()), ..phase(PhaseState::Reviewing, Some(since)) }
+    }
+
+    fn reverted(since: i64) -> PhaseStatus {
+        let rollback = Some(RollbackStatus { commit: "c".to_owned(), ..RollbackStatus::default() });
+        PhaseStatus { rollback, ..phase(PhaseState::RollingBack, Some(since)) }
+    }
+
+    #[rstest]
+    #[case::before_a_phase_that_waits(
+        phase(PhaseState::Reviewing, Some(1)),
+        phase(PhaseState::Reviewing, Some(9)),
+        "fix"
+    )]
+    #[case::before_one_whose_base_moved(dropped(1), phase(PhaseState::Reviewing, Some(9)), "fix")]
+    #[case::before_a_rollback_that_waits(
+        phase(PhaseState::RollingBack, Some(1)),
+        phase(PhaseState::Reviewing, Some(9)),
+        "fix"
+    )]
+    #[case::after_what_is_under_review(reviewed(1), phase(PhaseState::Reviewing, Some(9)), "phase")]
+    #[case::after_what_came_later_and_is_under_review(reviewed(9), phase(PhaseState::Reviewing, Some(1)), "phase")]
+    #[case::after_a_revert_that_is_checked(reverted(1), phase(PhaseState::Reviewing, Some(9)), "phase")]
+    #[case::once_it_is_under_review_itself(phase(PhaseState::Reviewing, Some(1)), reviewed(9), "fix")]
+    #[case::not_while_it_waits_for_a_person(
+        phase(PhaseState::Reviewing, Some(1)),
+        phase(PhaseState::AwaitingApproval, None),
+        "phase"
+    )]
+    #[case::past_who_waits_for_a_person(
+        phase(PhaseState::AwaitingApproval, None),
+        phase(PhaseState::Reviewing, Some(9)),
+        "fix"
+    )]
+    fn a_hotfix_goes_first(#[case] other: PhaseStatus, #[case] hotfix: PhaseStatus, #[case] expected: &str) {
+        let queue = [place("phase", false, &other), place("fix", true, &hotfix)];
+        assert_eq!(holder(queue.into_iter().flatten()).as_deref(), Some(expected));
     }
 
     #[rstest]

@@ -355,6 +355,7 @@ const fn needs_person(reason: BlockedReason) -> bool {
         | BlockedReason::NoEvidencePossible
         | BlockedReason::WeakensGate
         | BlockedReason::NumberTaken
+        | BlockedReason::TagPromised
         | BlockedReason::WeightMissing
         | BlockedReason::TooManyDecisions => true,
     }

@@ -39,6 +39,9 @@ pub struct TaskFile {
     /// Number of the phase; none for a hotfix.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub number: Option<i32>,
+    /// Name of the hotfix, if it is one.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub hotfix: String,
     /// Version that the phase completes.
     #[serde(default)]
     pub version: String,
@@ -117,6 +120,7 @@ impl TaskFile {
             task: assignment.task.clone(),
             attempt: phase.map_or(1, |phase| phase.attempt),
             number: phase.and_then(|phase| phase.number),
+            hotfix: phase.map(|phase| phase.hotfix.clone()).unwrap_or_default(),
             version: phase.map(|phase| phase.version.clone()).unwrap_or_default(),
             run: assignment.run,
             role: assignment.role,

@@ -140,6 +140,9 @@ pub struct AssignedPhase {
     /// Its number; none for a hotfix.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub number: Option<i32>,
+    /// Its name as a hotfix; empty for a phase with a number.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub hotfix: String,
     /// The version it completes.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub version: String,

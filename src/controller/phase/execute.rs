@@ -22,9 +22,12 @@ use crate::{
         phase::{PhaseState, PhaseTaskStatus, ReviewStatus},
     },
     controller::{Error, context::Context},
-    git::ops::{
-        ArchiveRefs, ClaimReleaseAnswer, Commit, CommitAnswer, CommitId, GamingSigns, IntegrateAnswer,
-        IntegrateBaseAnswer, MergeToBaseAnswer, MergedBefore, Operation, PhaseKey, RevertAnswer, Works,
+    git::{
+        flow::Line,
+        ops::{
+            ArchiveRefs, ClaimReleaseAnswer, Commit, CommitAnswer, CommitId, GamingSigns, IntegrateAnswer,
+            IntegrateBaseAnswer, MergeToBaseAnswer, MergedBefore, Operation, PhaseKey, RevertAnswer, Works,
+        },
     },
     machine::phase::{Action, Answer, check_task_name},
     review::Gate,
@@ -84,8 +87,12 @@ async fn claim(o: &Observed, context: &Context) -> Result<Answer, Error> {
         ClaimReleaseAnswer::NumberTaken { by } => {
             let who =
                 by.map_or("a branch of unknown origin".to_owned(), |by| format!("Phase {}/{}", by.namespace, by.name));
+            let (what, field) = match build::line(&o.phase.spec) {
+                Line::Phase(_) => ("number", "spec.number"),
+                Line::Hotfix(_) => ("name of the hotfix", "spec.hotfix"),
+            };
             Answer::NumberTaken(format!(
-                "the number is held in git by {who}; delete that Phase, or make this one anew with another spec.number"
+                "the {what} is held in git by {who}; delete that Phase, or make this one anew with another {field}"
             ))
         }
         ClaimReleaseAnswer::TagTaken { tag } => Answer::TagTaken(tag.short().to_owned()),

@@ -22,6 +22,7 @@ use crate::{
         review_result::{CategoryScore, CriterionState, JudgedFinding, Verdict},
     },
     controller::context::Context,
+    git::flow::{self, Line},
     machine::{
         phase::{
             CheckFact, CheckWork, Judgement, REWORK, ReviewFact, Snapshot, Stamp, TaskFact, Work, check_task_name,
@@ -227,6 +228,7 @@ fn stops_rollback(reason: BlockedReason) -> bool {
         | BlockedReason::NoEvidencePossible
         | BlockedReason::WeakensGate
         | BlockedReason::NumberTaken
+        | BlockedReason::TagPromised
         | BlockedReason::WeightMissing
         | BlockedReason::TooManyDecisions
         | BlockedReason::OperationFailed => stops_work(reason),
@@ -246,6 +248,7 @@ fn stops_work(reason: BlockedReason) -> bool {
         | BlockedReason::DependencyCycle
         | BlockedReason::RepositoryNotReady
         | BlockedReason::NumberTaken
+        | BlockedReason::TagPromised
         | BlockedReason::OperationFailed => false,
         BlockedReason::Suspended
         | BlockedReason::TaskCycle
@@ -264,11 +267,11 @@ fn stops_work(reason: BlockedReason) -> bool {
     }
 }
 
-/// Asking again is of use once the spec changed or the other phase of this number is gone.
+/// Asking again is of use once the spec changed or the other phase of this number or name is gone.
 fn claim_refused(phase: &Phase, status: &PhaseStatus, neighbours: &[Neighbour]) -> bool {
-    let has_number =
-        |other: &Neighbour| other.repository == phase.spec.repository_ref.name && other.number == phase.spec.number;
-    neighbours.iter().any(has_number)
+    let line = Line::of(&phase.spec);
+    let has_name = |other: &Neighbour| other.repository == phase.spec.repository_ref.name && other.line == line;
+    neighbours.iter().any(has_name)
         && status.state == PhaseState::Preparing
         && Some(status.observed_generation) == phase.metadata.generation
         && status.blocked_by.iter().any(|known| known.reason == BlockedReason::NumberTaken)
@@ -286,7 +289,8 @@ fn neighbours(phase: &Phase, namespace: &str, context: &Context) -> Vec<Neighbou
         .map(|other| Neighbour {
             name: other.name_any(),
             repository: other.spec.repository_ref.name.clone(),
-            number: other.spec.number,
+            line: Line::of(&other.spec),
+            tags: tags(other),
             depends_on: other.spec.depends_on.clone(),
             state: other.status.as_ref().map(|status| status.state).unwrap_or_default(),
             merged: other.status.as_ref().is_some_and(|status| status.merge.is_some()),
@@ -298,11 +302,20 @@ fn neighbours(phase: &Phase, namespace: &str, context: &Context) -> Vec<Neighbou
     facts
 }
 
+/// The tags that a phase makes or has made. Those of a version that was rolled back stay.
+fn tags(phase: &Phase) -> Vec<String> {
+    let promised = flow::tags(&phase.spec).unwrap_or_default().into_iter().map(|tag| tag.short().to_owned());
+    let status = phase.status.as_ref();
+    let merged = status.and_then(|status| status.merge.as_ref()).map(|merge| merge.tag.clone());
+    let taken_back = status.and_then(|status| status.rollback.as_ref()).map(|rollback| rollback.tag.clone());
+    promised.chain(merged).chain(taken_back).collect()
+}
+
 fn has_turn(phase: &Phase, namespace: &str, context: &Context) -> bool {
     let others = context.stores.phases.state_filter(|other| {
         other.namespace().as_deref() == Some(namespace) && other.spec.repository_ref == phase.spec.repository_ref
     });
-    let place = |of: &Arc<Phase>| turn::place(&of.name_any(), of.status.as_ref()?);
+    let place = |of: &Arc<Phase>| turn::place(&of.name_any(), of.spec.hotfix.is_some(), of.status.as_ref()?);
     turn::holder(others.iter().filter_map(place)).is_some_and(|name| name == phase.name_any())
 }
 

@@ -3,6 +3,7 @@
 use super::{Repo, StoreError, commit, refs};
 use crate::git::{
     command::Git,
+    flow,
     names::{CommitId, RefName, TreeId},
     ops::{GATE_NOTES, PhaseKey, Signature},
 };
@@ -15,9 +16,22 @@ fn key_line(phase: &PhaseKey) -> String {
     format!("Phasegate-Gate: {}/{}", phase.namespace, phase.name)
 }
 
-/// Whether the gate note of `commit` is this phase's.
-pub(super) async fn is_of(repo: &Repo, commit: &CommitId, phase: &PhaseKey) -> Result<bool, StoreError> {
-    Ok(read(repo, commit).await?.is_some_and(|note| commit::has_trailer(&note, &key_line(phase))))
+/// The line by which it says from which branch the merge came.
+fn branch_line(branch: &RefName) -> String {
+    format!("Phasegate-Branch: {}", branch.short())
+}
+
+/// Whether the gate note of `commit` is this phase's, with this release branch. A phase that was raised to another version
+/// has another branch, and is known by its number; the tag of a hotfix could be that of a phase of the same name.
+pub(super) async fn is_of(
+    repo: &Repo,
+    commit: &CommitId,
+    phase: &PhaseKey,
+    release: &RefName,
+) -> Result<bool, StoreError> {
+    let Some(note) = read(repo, commit).await? else { return Ok(false) };
+    let same_branch = !flow::is_hotfix(release) || commit::has_trailer(&note, &branch_line(release));
+    Ok(same_branch && commit::has_trailer(&note, &key_line(phase)))
 }
 
 /// The score that the gate note of a commit names: the line `Score: 9.61`. Anything else there is no score.
@@ -37,13 +51,14 @@ async fn read(repo: &Repo, commit: &CommitId) -> Result<Option<String>, StoreErr
     Ok(answer.split_once('\n').filter(|(head, _)| head.contains(" blob ")).map(|(_, note)| note.to_owned()))
 }
 
-/// Adds a note to a transaction, unless the commit has one.
+/// Adds the note of a merge from `release` to a transaction, unless the commit has one.
 pub(super) async fn add(
     repo: &Repo,
     transaction: &mut refs::Transaction,
     commit: &CommitId,
     text: &str,
     phase: &PhaseKey,
+    release: &RefName,
     author: &Signature,
 ) -> Result<(), StoreError> {
     if read(repo, commit).await?.is_some() {
@@ -52,7 +67,7 @@ pub(super) async fn add(
     let notes = RefName::new(GATE_NOTES)?;
     let old = refs::find(repo, &notes).await?;
     let text = commit::cut(&text.replace('\0', ""), MAX_NOTE).trim_end().to_owned();
-    let note = format!("{text}\n\n{}\n", key_line(phase));
+    let note = format!("{text}\n\n{}\n{}\n", key_line(phase), branch_line(release));
     let blob = Git::new(&repo.dir, "hash-object").args(["-w", "--stdin"]).input(note).run().await?.text();
     let mut entries = match &old {
         Some(old) => Git::new(&repo.dir, "ls-tree").args(["-z", old.as_str()]).run().await?.stdout,

@@ -10,6 +10,7 @@ use super::{
 };
 use crate::git::{
     command::Git,
+    flow,
     names::{CommitId, RefName, RepositoryId, Rev},
     ops::{
         ClaimRelease, ClaimReleaseAnswer, Claims, ClaimsAnswer, CommitFacts, MergeToBase, MergeToBaseAnswer,
@@ -35,8 +36,8 @@ impl Execute for ClaimRelease {
         }
         let base = refs::require(repo, &Rev::Ref(self.base.clone())).await?;
         if let Some(commit) = refs::find(repo, &self.tag).await? {
-            let ours =
-                refs::is_ancestor(repo, &commit, &base).await? && notes::is_of(repo, &commit, &self.phase).await?;
+            let ours = refs::is_ancestor(repo, &commit, &base).await?
+                && notes::is_of(repo, &commit, &self.phase, &self.release).await?;
             let (tag, taken_back) = (self.tag, rollback::of(repo, &commit, &base).await?);
             return Ok(match (ours, taken_back) {
                 (true, None) => {
@@ -149,7 +150,7 @@ impl Execute for MergeToBase {
                 None => transaction.create(&tag.name, &self.write_tag(repo, tag, &commit).await?),
             }
         }
-        notes::add(repo, &mut transaction, &commit, &self.note, &self.phase, &self.author).await?;
+        notes::add(repo, &mut transaction, &commit, &self.note, &self.phase, &self.release, &self.author).await?;
         transaction.commit(repo).await?;
         Ok(MergeToBaseAnswer::Merged { commit, tags: tags.into_iter().map(|tag| tag.name.clone()).collect() })
     }
@@ -254,8 +255,7 @@ pub(super) async fn merged_before(
     let git = Git::new(&repo.dir, "for-each-ref").args(["--format=%(refname)", "--points-at", merge.commit.as_str()]);
     let tags = git.arg("refs/tags").run().await?.text();
     let tags: Vec<RefName> = tags.lines().map(RefName::new).collect::<Result<_, _>>()?;
-    let completes = |tag: &&RefName| release.short().rsplit('/').next() == Some(tag.short());
-    let tag = tags.iter().find(completes).or(tags.first()).cloned();
+    let tag = tags.iter().find(|tag| flow::completes(tag, release)).or(tags.first()).cloned();
     let score = notes::score(repo, &merge.commit).await?;
     let rollback = rollback::of(repo, &merge.commit, base).await?;
     Ok(Some(MergedBefore { commit: merge.commit, tag, score, rollback }))

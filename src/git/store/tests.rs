@@ -4,6 +4,7 @@ mod claim;
 mod conflicts;
 mod crash;
 mod gaming;
+mod hotfix;
 mod inspect;
 mod integrate;
 mod merge_to_base;

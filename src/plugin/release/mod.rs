@@ -233,7 +233,8 @@ fn is_release(phase: &Phase) -> bool {
 
 fn since(phase: &Phase, merge: &MergeStatus) -> Since {
     Since {
-        tag: format!("release-v{}", phase.spec.version),
+        // A hotfix is completed by its release tag, whatever version its spec has by now.
+        tag: if phase.spec.hotfix.is_some() { merge.tag.clone() } else { format!("release-v{}", phase.spec.version) },
         phase: reading::name(phase).to_owned(),
         commit: merge.commit.clone(),
     }

@@ -196,6 +196,7 @@ fn assignment(set: &Set, index: usize) -> Assignment {
             name: format!("case-{}", index + 1),
             attempt: 1,
             number: None,
+            hotfix: String::new(),
             version: String::new(),
         }),
         task: "reviewer".to_owned(),

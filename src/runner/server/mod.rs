@@ -151,6 +151,7 @@ fn assigned(api: &RunnerApi, namespace: &str, link: PhaseLink) -> AssignedPhase 
     let spec = phase.as_ref().map(|phase| &phase.spec);
     AssignedPhase {
         number: spec.and_then(|spec| spec.number),
+        hotfix: spec.and_then(|spec| spec.hotfix.clone()).unwrap_or_default(),
         version: spec.map(|spec| spec.version.clone()).unwrap_or_default(),
         name: link.name,
         attempt: link.attempt,

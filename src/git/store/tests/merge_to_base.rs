@@ -61,7 +61,7 @@ async fn base_tags_and_note_move_together_and_the_release_branch_stays() {
         assert_eq!(world.head(name), commit);
     }
     let note = world.git(&["notes", "--ref=phasegate", "show", commit.as_str()]);
-    assert_eq!(note, "score 9.91\n\nPhasegate-Gate: team/hello-1");
+    assert_eq!(note, "score 9.91\n\nPhasegate-Gate: team/hello-1\nPhasegate-Branch: release/phase-1-v1.0.0");
     assert_eq!(world.head(&release()), operation.head);
     world.git(&["fsck", "--strict"]);
 }

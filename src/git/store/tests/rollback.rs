@@ -90,7 +90,10 @@ async fn the_base_branch_is_what_it_was_before_and_the_tag_stays() {
     assert_eq!(facts.parents, [merge.clone(), world.head(&rollback_branch())], "a bugfix joins by a merge commit");
     assert!(facts.message.ends_with(&format!("\n\nPhasegate-Rollback: {merge}\n")), "{}", facts.message);
     let note = world.git(&["notes", "--ref=phasegate", "show", commit.as_str()]);
-    assert_eq!(note, "Rolled-back-by: ada\n\nPhasegate-Gate: team/hello-1");
+    assert_eq!(
+        note,
+        "Rolled-back-by: ada\n\nPhasegate-Gate: team/hello-1\nPhasegate-Branch: bugfix/phase-1-rollback-v1.0.0"
+    );
     world.git(&["fsck", "--strict"]);
 }
 

@@ -247,6 +247,27 @@ fn an_approval_holds_while_what_was_approved_is_the_same(
     row(bench, &[], &["Judged(Pass)", enters], then, next);
 }
 
+/// Each time the base branch has moved when it is to be merged, and the next hotfix is before it in the queue.
+#[test]
+fn a_phase_that_hotfixes_pass_is_reviewed_on_top_of_each_and_no_attempt_is_spent() {
+    let mut bench = approved();
+    bench.step(&[]);
+    for head in ["c2", "c3"] {
+        assert_eq!(bench.next(), ["Merge"]);
+        bench.step(&[(Action::Merge, Answer::BaseMoved)]);
+        bench = bench.with(|w| w.has_turn = false);
+        assert_eq!(bench.next(), Vec::<String>::new());
+        bench = bench.with(|w| w.has_turn = true);
+        bench.step(&[(Action::IntegrateBase, changing(head, "p-c1"))]);
+        bench.judge(Verdict::Pass, None, false);
+        bench.step(&[]);
+    }
+    let bench = row(bench, &merge(merged()), &["Merge", "Merged(m1)", "Enter(Passed)"], PhaseState::Passed, &[]);
+    assert_eq!((bench.status.attempt, bench.status.history.len()), (1, 3));
+    let review = bench.status.review.unwrap();
+    assert_eq!((review.number, &*review.commit), (3, "c3"));
+}
+
 #[test]
 fn an_approval_given_for_another_gate_does_not_hold() {
     let mut bench = approved();
