@@ -27,6 +27,8 @@ pub struct TaskConflict {
 pub enum ConflictWith {
     /// What was submitted for this very task before: others integrated their work first.
     OwnWork,
+    /// The base branch, which others changed since the phase began.
+    BaseBranch,
 }
 
 /// One file that git could not merge.

@@ -42,7 +42,7 @@ use super::{
 #[x_kube(validation = Rule::new("has(self.number) == has(oldSelf.number) && (!has(self.number) || self.number == oldSelf.number)").message("spec.number is immutable; make a new Phase"))]
 #[x_kube(validation = Rule::new("has(self.hotfix) == has(oldSelf.hotfix) && (!has(self.hotfix) || self.hotfix == oldSelf.hotfix)").message("spec.hotfix is immutable; make a new Phase"))]
 #[x_kube(validation = Rule::new("self.tasks.all(t, !has(t.dependsOn) || t.dependsOn.all(d, self.tasks.exists(o, o.name == d)))").message("spec.tasks[].dependsOn names a task that is not in spec.tasks"))]
-#[x_kube(validation = Rule::new("self.tasks.all(t, t.name != 'rework')").message("spec.tasks[].name: 'rework' is the name of the task that mends findings; choose another"))]
+#[x_kube(validation = Rule::new("self.tasks.all(t, t.name != 'rework' && t.name != 'base-merge')").message("spec.tasks[].name: 'rework' and 'base-merge' are names of tasks that mend findings and merge the base branch; choose another"))]
 pub struct PhaseSpec {
     /// The Repository, in the same namespace.
     pub repository_ref: LocalReference,

@@ -64,6 +64,11 @@ impl Line {
         RefName::branch(&format!("bugfix/{}review-{review}", self.stem()))
     }
 
+    /// Where a developer merges the base branch in this attempt, because git cannot: `bugfix/phase-{N}-base-{attempt}`.
+    pub fn base_merge_branch(&self, attempt: u32) -> Result<RefName, InvalidName> {
+        RefName::branch(&format!("bugfix/{}base-{attempt}", self.stem()))
+    }
+
     /// Where a merged version is taken back and checked: `bugfix/phase-{N}-rollback-v{version}`. To undo is to mend: it
     /// joins as a bugfix does, by a merge commit, and is archived with the phase's other branches.
     ///

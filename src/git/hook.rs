@@ -28,7 +28,7 @@ fix() {
     hotfix-?*/?*) name=${rest#*/} ;;
     *) return 1 ;;
   esac
-  case $name in review-*|rollback-*) return 1 ;; esac
+  case $name in review-*|rollback-*|base-*) return 1 ;; esac
 }
 while read -r _ new ref; do
   case $new in
@@ -44,7 +44,7 @@ while read -r _ new ref; do
   done
   if [ "${PHASEGATE_PERSON-no}" = yes ] && { [ "$found" = no ] || ! fix "$ref"; }; then
     echo "phasegate: $ref is not for people to push: push fixes to bugfix/phase-{N}-{name} or bugfix/hotfix-{hotfix}/{name}," \
-      "where {name} does not start with review- or rollback-; main, tags and releases are the operator's" >&2
+      "where {name} does not start with review-, rollback- or base-; main, tags and releases are the operator's" >&2
     exit 1
   fi
   if [ "$found" = no ]; then

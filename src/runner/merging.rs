@@ -25,6 +25,7 @@ const MAX_MARKED: usize = 1000;
 pub(super) const fn other(with: ConflictWith) -> &'static str {
     match with {
         ConflictWith::OwnWork => "own-work",
+        ConflictWith::BaseBranch => "base-branch",
     }
 }
 
@@ -55,7 +56,7 @@ pub(super) async fn merge(repository: &PodRepository, conflict: &TaskConflict) -
 
 /// Files of a commit with a line that begins or ends a conflict of ours.
 async fn marked(repository: &PodRepository, commit: &str) -> Result<BTreeSet<String>, CommandError> {
-    let names = format!("{INTEGRATED}|{}", other(ConflictWith::OwnWork));
+    let names = format!("{INTEGRATED}|{}|{}", other(ConflictWith::OwnWork), other(ConflictWith::BaseBranch));
     let pattern = format!("^(<<<<<<<|>>>>>>>) ({names})(:|[[:space:]]|$)");
     let answer = repository.git(&["grep", "-I", "-l", "-z", "-E", "-e", &pattern, commit]).answer().await?;
     if answer.code > 1 || (answer.code < 0 && !answer.truncated) {

@@ -288,7 +288,12 @@ async fn a_bad_phase_is_refused_in_words() {
         ("Phase", "p", phase("dependsOn: [q, q]"), "Duplicate value"),
         ("Phase", "p", task("description: null"), "spec.tasks[0].description: Required value"),
         ("Phase", "p", task("by: Person"), "spec.tasks[].by: Person is not implemented in this version; use Agent"),
-        ("Phase", "p", task("name: rework"), "spec.tasks[].name: 'rework' is the name of the task that mends findings"),
+        (
+            "Phase",
+            "p",
+            task("name: rework"),
+            "spec.tasks[].name: 'rework' and 'base-merge' are names of tasks that mend findings and merge the base branch",
+        ),
         ("Phase", "p", task("name: a/b"), "spec.tasks[0].name"),
         ("Phase", "p", task(&format!("name: {long}")), "spec.tasks[0].name"),
         ("Phase", "p", task("dependsOn: [nobody]"), "spec.tasks[].dependsOn names a task that is not in spec.tasks"),

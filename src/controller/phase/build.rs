@@ -26,7 +26,9 @@ use crate::{
             PhaseKey, Reapply, RefName, Revert, Signature, TagSpec, TreeId,
         },
     },
-    machine::phase::{REWORK, agent_task_name, base_check_task_name, check_task_name, rollback_check_task_name},
+    machine::phase::{
+        BASE_MERGE, REWORK, agent_task_name, base_check_task_name, check_task_name, rollback_check_task_name,
+    },
     review::{
         bounded_evidence, bounded_result, declared_reports,
         rubric::{Gate, GateReviewer},
@@ -157,6 +159,8 @@ fn branch(o: &Observed, line: &Line, task: &str) -> Result<RefName, InvalidName>
     if task == REWORK {
         // The rework of attempt n mends the findings of review n-1.
         line.bugfix_branch(u32::try_from(o.status.attempt - 1).unwrap_or(0))
+    } else if task == BASE_MERGE {
+        line.base_merge_branch(u32::try_from(o.status.attempt).unwrap_or(0))
     } else {
         line.feature_branch(task)
     }
@@ -172,14 +176,20 @@ pub(super) fn integrate(
 ) -> Result<Integrate, InvalidName> {
     let Refs { line, release, base } = refs(o)?;
     let branch = branch(o, &line, &task.name)?;
-    let description = o.phase.spec.tasks.iter().find(|spec| spec.name == task.name);
-    let description = description.map_or("address the findings of the review", |spec| spec.description.as_str());
+    let spec = o.phase.spec.tasks.iter().find(|spec| spec.name == task.name);
+    let resolves = resolves(task).map(CommitId::new).transpose()?;
+    let description = match spec {
+        Some(spec) => spec.description.as_str(),
+        None if resolves.is_some() => "merge the base branch",
+        None => "address the findings of the review",
+    };
     Ok(Integrate {
         release,
         base,
         expected_head: None,
         source: CommitId::new(source)?,
         kind: flow::merge_kind(&branch),
+        resolves,
         task_uid: stamp.0,
         run: stamp.1,
         phase_uid: o.phase.uid().unwrap_or_default(),
@@ -188,6 +198,11 @@ pub(super) fn integrate(
         body: String::new(),
         author: signature(seconds),
     })
+}
+
+/// The commit of the base branch that a developer's task merges. A person who pushed has merged it in git, or has not.
+fn resolves(task: &PhaseTaskStatus) -> Option<&str> {
+    task.conflict.as_deref().filter(|_| task.name == BASE_MERGE && !task.agent_task.is_empty())
 }
 
 /// The base branch into the release branch.
@@ -315,10 +330,11 @@ pub(super) fn conflicts(o: &Observed, task: &PhaseTaskStatus) -> Result<Option<C
 }
 
 /// The same as the task has it.
-pub(super) fn conflict(answer: ConflictsAnswer) -> TaskConflict {
+pub(super) fn conflict(task: &PhaseTaskStatus, answer: ConflictsAnswer) -> TaskConflict {
+    let with = if task.name == BASE_MERGE { ConflictWith::BaseBranch } else { ConflictWith::OwnWork };
     let ConflictsAnswer { ours: _, theirs, files, total } = answer;
     let total = i64::try_from(total).unwrap_or(i64::MAX);
-    TaskConflict { with: ConflictWith::OwnWork, commit: theirs.into(), files, total }
+    TaskConflict { with, commit: theirs.into(), files, total }
 }
 
 fn brief(o: &Observed, task: &PhaseTaskStatus, gate: &Gate) -> Brief {
@@ -334,10 +350,14 @@ fn brief(o: &Observed, task: &PhaseTaskStatus, gate: &Gate) -> Brief {
     let said = said.map(|text| text.chars().take(1000).collect());
     Brief {
         objective: o.phase.spec.objective.clone(),
-        description: spec.map_or_else(
-            || "Address the findings of the last review. Answer each as fixed or disputed.".to_owned(),
-            |spec| spec.description.clone(),
-        ),
+        description: match spec {
+            Some(spec) => spec.description.clone(),
+            None if task.name == BASE_MERGE => {
+                "Merge the base branch: it changed what this phase changed, too, and git cannot tell which holds. Keep what both are for."
+                    .to_owned()
+            }
+            None => "Address the findings of the last review. Answer each as fixed or disputed.".to_owned(),
+        },
         instructions: spec.map(|spec| spec.instructions.clone()).unwrap_or_default(),
         criteria: criteria_lines(gate),
         focus: gate.focus.clone(),

@@ -65,6 +65,7 @@ fn of_change(change: &Change, after: &PhaseStatus) -> Option<Event> {
         }
         Change::TaskIntegrated { task, commit } => Some(event(false, "Integrated", &format!("{task} as {commit}"))),
         Change::TaskAnew { task, why, conflict: _ } => Some(event(true, "HandedOutAnew", &format!("{task}: {why}"))),
+        Change::BaseConflict { base: _, why } => Some(event(true, "BaseConflict", why)),
         Change::Merged { commit, tag, adopted } => {
             let (reason, how) = if *adopted { ("Adopted", "was merged before: ") } else { ("Merged", "merged ") };
             Some(event(false, reason, &format!("{how}{commit}, tag {tag}")))

@@ -119,7 +119,7 @@ async fn ensure_task(o: &Observed, name: &str, context: &Context) -> Result<Answ
         return Ok(Answer::Done);
     };
     let conflict = match build::conflicts(o, task)? {
-        Some(operation) => Some(build::conflict(call(o, context, &operation).await?)),
+        Some(operation) => Some(build::conflict(task, call(o, context, &operation).await?)),
         None => None,
     };
     create(context, &o.phase, &build::developer_task(o, task, gate, profile, conflict)?).await
@@ -249,7 +249,9 @@ async fn integrate_base(o: &Observed, context: &Context) -> Result<Answer, Error
         | IntegrateBaseAnswer::Integrated { head, tree, base, patch } => {
             Answer::BaseIntegrated { head: head.into(), tree: tree.into(), base: base.into(), patch }
         }
-        IntegrateBaseAnswer::Conflict(conflict) => Answer::Conflict { commit: String::new(), paths: conflict.paths },
+        IntegrateBaseAnswer::Conflict { base, conflict } => {
+            Answer::Conflict { commit: base.into(), paths: conflict.paths }
+        }
         IntegrateBaseAnswer::Stale { head } => Answer::Stale { head: head.into() },
         IntegrateBaseAnswer::Merged(merged) => merged_before(merged),
     })

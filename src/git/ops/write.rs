@@ -138,6 +138,10 @@ pub struct Integrate {
     pub source: CommitId,
     /// How.
     pub kind: MergeKind,
+    /// The source is the merge of this commit of the base branch by a developer, where git could not: it becomes a parent, so
+    /// that the base branch is in.
+    #[serde(default)]
+    pub resolves: Option<CommitId>,
     /// `metadata.uid` of the `AgentTask`.
     pub task_uid: String,
     /// Its run.
@@ -254,7 +258,13 @@ pub enum IntegrateBaseAnswer {
         patch: String,
     },
     /// Git cannot join the two.
-    Conflict(Conflict),
+    Conflict {
+        /// Head of the base branch.
+        base: CommitId,
+        /// What stands against it.
+        #[serde(flatten)]
+        conflict: Conflict,
+    },
     /// The release branch is not where the caller thought.
     Stale {
         /// Where it is.

@@ -50,11 +50,16 @@ impl Execute for Integrate {
             Joined::Tree(tree) => tree,
             Joined::Conflict(conflict) => return Ok(IntegrateAnswer::Conflict(conflict)),
         };
-        let parents = match self.kind {
-            MergeKind::Squash => vec![&head],
-            MergeKind::Merge => vec![&head, &source],
+        let resolved = self.resolved(repo, &base, &source).await?;
+        let parents = match (&resolved, self.kind) {
+            (Some(resolved), _) => vec![&head, resolved],
+            (None, MergeKind::Squash) => vec![&head],
+            (None, MergeKind::Merge) => vec![&head, &source],
         };
-        let trailers = if self.work.is_empty() { run } else { format!("{run}\n{work}") };
+        let mut trailers = if self.work.is_empty() { run } else { format!("{run}\n{work}") };
+        if let Some(resolved) = &resolved {
+            trailers = format!("{trailers}\nPhasegate-Base: {resolved}");
+        }
         let message = commit::message(&self.title, &self.body, &trailers);
         let commit = commit::create(repo, &tree, &parents, &message, &self.author).await?;
         advance(repo, &self.release, &commit, &head).await?;
@@ -62,6 +67,18 @@ impl Execute for Integrate {
             works.insert(self.work, commit.clone());
         }
         Ok(IntegrateAnswer::Integrated { head: commit.clone(), commit, tree, works })
+    }
+}
+
+impl Integrate {
+    /// The commit of the base branch that the source merges, unless it is in the source's history: then it comes with that.
+    async fn resolved(&self, repo: &Repo, base: &CommitId, source: &CommitId) -> Result<Option<CommitId>, StoreError> {
+        let Some(resolves) = &self.resolves else { return Ok(None) };
+        let resolves = refs::require(repo, &Rev::Commit(resolves.clone())).await?;
+        if !refs::is_ancestor(repo, &resolves, base).await? {
+            return Err(StoreError::invalid("resolves", format!("{} does not hold {resolves}", self.base)));
+        }
+        Ok((!refs::is_ancestor(repo, &resolves, source).await?).then_some(resolves))
     }
 }
 
@@ -86,7 +103,7 @@ impl Execute for IntegrateBase {
         }
         let tree = match join(repo, &head, &base).await? {
             Joined::Tree(tree) => tree,
-            Joined::Conflict(conflict) => return Ok(IntegrateBaseAnswer::Conflict(conflict)),
+            Joined::Conflict(conflict) => return Ok(IntegrateBaseAnswer::Conflict { base, conflict }),
         };
         let patch = patch(repo, &base, &tree).await?;
         let message = commit::message(&self.title, "", &format!("Phasegate-Base: {base}"));

@@ -16,7 +16,9 @@ mod tests;
 pub use approval::is_approved;
 pub use decide::decide;
 pub use orders::{RetryLeads, retry_leads};
-pub use plan::{REWORK, agent_task_name, base_check_task_name, check_task_name, planned, rollback_check_task_name};
+pub use plan::{
+    BASE_MERGE, REWORK, agent_task_name, base_check_task_name, check_task_name, planned, rollback_check_task_name,
+};
 pub use project::{MAX_USED, Stamp, project, remember};
 pub use settle::settle;
 
@@ -435,6 +437,13 @@ pub enum Change {
         why: String,
         /// The commit that did not merge; what is known of an earlier one stays if none.
         conflict: Option<String>,
+    },
+    /// The base branch does not merge into the release branch: a task has to do it.
+    BaseConflict {
+        /// Head of the base branch.
+        base: String,
+        /// Why.
+        why: String,
     },
     /// A person's commit stands for a task.
     TaskPushed {

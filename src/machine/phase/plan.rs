@@ -5,6 +5,8 @@ use crate::api::phase::{PhaseState, PhaseStatus, PhaseTaskState, PhaseTaskStatus
 
 /// Name of the task that mends findings.
 pub const REWORK: &str = "rework";
+/// Name of the task that merges the base branch where git cannot.
+pub const BASE_MERGE: &str = "base-merge";
 /// Tasks that the API holds.
 const MAX_TASKS: usize = 64;
 
@@ -16,7 +18,7 @@ pub fn planned(status: &PhaseStatus, spec: &[String]) -> Vec<PhaseTaskStatus> {
         return status.tasks.clone();
     }
     let stays = |task: &&PhaseTaskStatus| {
-        task.name == REWORK || task.state == PhaseTaskState::Working || spec.contains(&task.name)
+        is_ours(&task.name) || task.state == PhaseTaskState::Working || spec.contains(&task.name)
     };
     let mut tasks: Vec<PhaseTaskStatus> = status.tasks.iter().filter(stays).cloned().collect();
     for name in spec {
@@ -27,6 +29,11 @@ pub fn planned(status: &PhaseStatus, spec: &[String]) -> Vec<PhaseTaskStatus> {
     // Those that do not fit follow as soon as others are done: none is forgotten.
     tasks.truncate(MAX_TASKS);
     tasks
+}
+
+/// Whether the spec has no such task.
+fn is_ours(task: &str) -> bool {
+    task == REWORK || task == BASE_MERGE
 }
 
 fn takes_tasks(state: PhaseState) -> bool {
@@ -46,7 +53,7 @@ fn takes_tasks(state: PhaseState) -> bool {
 
 /// The tasks of the next attempt: what is integrated stays in, and one rework mends the findings.
 pub(super) fn of_next_attempt(status: &PhaseStatus, pushed: Option<&str>) -> Vec<PhaseTaskStatus> {
-    let stays = |task: &&PhaseTaskStatus| task.name != REWORK && task.state == PhaseTaskState::Integrated;
+    let stays = |task: &&PhaseTaskStatus| !is_ours(&task.name) && task.state == PhaseTaskState::Integrated;
     let mut tasks: Vec<PhaseTaskStatus> = status.tasks.iter().filter(stays).cloned().collect();
     match pushed {
         Some(commit) => tasks.push(PhaseTaskStatus {
@@ -59,6 +66,14 @@ pub(super) fn of_next_attempt(status: &PhaseStatus, pushed: Option<&str>) -> Vec
         None => tasks.push(waiting(REWORK)),
     }
     tasks
+}
+
+/// The base branch, at this commit, does not merge: one task does it, also if it was done before.
+pub(super) fn with_base_merge(tasks: &mut Vec<PhaseTaskStatus>, base: &str, why: String) {
+    let before = tasks.iter().position(|task| task.name == BASE_MERGE).map(|index| tasks.remove(index));
+    let dispatch = before.map_or(0, |task| task.dispatch);
+    let conflict = Some(base.to_owned());
+    tasks.push(PhaseTaskStatus { dispatch, conflict, message: why, ..waiting(BASE_MERGE) });
 }
 
 fn waiting(name: &str) -> PhaseTaskStatus {

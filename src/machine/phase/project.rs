@@ -7,7 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::{
     Change, Waived,
-    plan::{agent_task_name, dispatch_of, of_next_attempt, planned},
+    plan::{agent_task_name, dispatch_of, of_next_attempt, planned, with_base_merge},
     summary::{self, cut},
 };
 use crate::{
@@ -154,6 +154,7 @@ fn apply(status: &mut PhaseStatus, change: &Change, stamp: &Stamp) {
             task.conflict = conflict.clone().or(task.conflict.take());
             task.message = cut(why);
         }),
+        Change::BaseConflict { base, why } => with_base_merge(&mut status.tasks, base, cut(why)),
         Change::TaskPushed { task, commit } => with_task(status, task, |task| {
             task.state = PhaseTaskState::Working;
             task.agent_task = String::new();

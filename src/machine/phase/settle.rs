@@ -1,6 +1,6 @@
 //! What follows from the answer of an action.
 
-use super::{Action, Answer, Change, OrderKind, Snapshot, decide::review_again, orders::give_up};
+use super::{Action, Answer, BASE_MERGE, Change, OrderKind, Snapshot, decide::review_again, orders::give_up};
 use crate::api::phase::{Blocked, BlockedReason, EscalationReason, PhaseState};
 
 /// The changes that follow from what an action came to.
@@ -201,13 +201,9 @@ fn conflict(s: &Snapshot, action: &Action, commit: &str, paths: &[String]) -> Ve
         );
         return vec![Change::Escalate { reason: EscalationReason::Conflict, message }];
     }
-    let Some(task) = task_of(action) else {
-        let message = format!(
-            "the base branch does not merge into the release branch: both changed {listed}; merge it by hand, push it to a bugfix branch of this phase, and Retry with that commit"
-        );
-        return vec![Change::Escalate { reason: EscalationReason::Conflict, message }];
-    };
-    let conflict = Some(commit.to_owned());
+    let Some(task) = task_of(action) else { return base_conflict(s, commit, &listed) };
+    // What the base branch was is what matters to its merge, however often that is done.
+    let conflict = (task != BASE_MERGE).then(|| commit.to_owned());
     let why = format!("the commit did not merge into the release branch: both sides changed {listed}");
     let fact = s.tasks.iter().find(|fact| fact.name == task);
     let (dispatched, pushed) = fact.map_or((0, false), |fact| (fact.dispatch, fact.pushed));
@@ -223,6 +219,25 @@ fn conflict(s: &Snapshot, action: &Action, commit: &str, paths: &[String]) -> Ve
         Change::TaskFailed { task: task.to_owned(), why, conflict },
         Change::Escalate { reason: EscalationReason::Conflict, message },
     ]
+}
+
+/// The developer merges the base branch, no attempt is spent; where that has not helped often enough, a person does.
+fn base_conflict(s: &Snapshot, base: &str, listed: &str) -> Vec<Change> {
+    let why = format!("the base branch does not merge into the release branch: both changed {listed}");
+    let dispatched = s.tasks.iter().find(|task| task.name == BASE_MERGE).map_or(0, |task| task.dispatch);
+    let mut changes = vec![
+        Change::DropReview,
+        Change::Enter(PhaseState::Developing),
+        Change::BaseConflict { base: base.to_owned(), why: why.clone() },
+    ];
+    if dispatched >= s.max_dispatches {
+        let message = format!(
+            "{why}, after {dispatched} merges of it; merge it by hand, push that to a bugfix branch of this phase and Retry with its commit, or Retry without one to hand it out again"
+        );
+        let failed = Change::TaskFailed { task: BASE_MERGE.to_owned(), why, conflict: None };
+        changes.extend([failed, Change::Escalate { reason: EscalationReason::Conflict, message }]);
+    }
+    changes
 }
 
 fn listed(paths: &[String]) -> String {

@@ -46,6 +46,9 @@ fn opening(conflict: &TaskConflict, other: &str) -> String {
         ConflictWith::OwnWork => {
             "This task was done and submitted before. Others integrated their work first, and git could not merge the two."
         }
+        ConflictWith::BaseBranch => {
+            "Others merged into the base branch what this phase changes, too, and git could not merge the two. What you submit is taken for the merge: what it leaves out of either side is gone."
+        }
     };
     if conflict.total == 0 {
         return format!(
@@ -60,6 +63,7 @@ fn opening(conflict: &TaskConflict, other: &str) -> String {
 fn its_work(with: ConflictWith) -> &'static str {
     match with {
         ConflictWith::OwnWork => "this task",
+        ConflictWith::BaseBranch => "the base branch",
     }
 }
 

@@ -44,6 +44,7 @@ async fn a_phase_goes_from_claim_to_merge_and_a_redo_changes_nothing() {
         base: base.clone(),
         expected_head: Some(start.clone()),
         source: work.head().await,
+        resolves: None,
         kind: MergeKind::Squash,
         task_uid: "uid-klein".to_owned(),
         run: 1,

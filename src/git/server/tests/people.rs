@@ -42,6 +42,7 @@ async fn what_others_pushed_is_not_replaced() {
 #[case::hotfix("refs/heads/hotfix/login")]
 #[case::a_tasks_bugfix("refs/heads/bugfix/phase-1-review-2")]
 #[case::below_a_tasks_bugfix("refs/heads/bugfix/phase-1-review-2/x")]
+#[case::a_base_merge("refs/heads/bugfix/phase-1-base-1")]
 #[case::a_rollback("refs/heads/bugfix/phase-1-rollback-v1.0.0")]
 #[case::a_hotfix_tasks_bugfix("refs/heads/bugfix/hotfix-login/review-2")]
 #[case::in_the_way_of_a_hotfix("refs/heads/bugfix/hotfix-login")]

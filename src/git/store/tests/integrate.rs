@@ -187,7 +187,92 @@ async fn a_base_that_conflicts_says_where() {
     world.call(integrate_of(&source, MergeKind::Squash, "t-a")).await;
     world.move_base("same", "2");
     let answer = world.call(integrate_base()).await;
-    assert!(matches!(&answer, IntegrateBaseAnswer::Conflict(conflict) if conflict.paths == ["same"]), "{answer:?}");
+    assert!(
+        matches!(&answer, IntegrateBaseAnswer::Conflict { conflict, .. } if conflict.paths == ["same"]),
+        "{answer:?}"
+    );
+}
+
+/// A release branch and a base branch that both changed `same`, and the base branch's head.
+async fn both_changed() -> (World, CommitId) {
+    let world = World::claimed().await;
+    let source = world.commit(&world.head(&branch("main")), "a", &[("same", Some("1"))]);
+    world.call(integrate_of(&source, MergeKind::Squash, "t-a")).await;
+    world.move_base("same", "2");
+    let base = world.head(&branch("main"));
+    (world, base)
+}
+
+fn resolving(source: &CommitId, base: &CommitId) -> Integrate {
+    Integrate { resolves: Some(base.clone()), ..integrate_of(source, MergeKind::Merge, "base-merge") }
+}
+
+#[tokio::test]
+async fn a_developers_merge_of_the_base_brings_it_in_as_exactly_that_tree() {
+    let (world, base) = both_changed().await;
+    let head = world.head(&release());
+    let source = world.commit(&head, "both", &[("same", Some("1 and 2"))]);
+    let (commit, now) = integrated(world.call(resolving(&source, &base)).await);
+    assert_eq!(commit, now);
+    assert_eq!(world.git(&["rev-parse", &format!("{now}^@")]), format!("{head}\n{base}"));
+    assert_eq!(
+        world.git(&["rev-parse", &format!("{now}^{{tree}}")]),
+        world.git(&["rev-parse", &format!("{source}^{{tree}}")])
+    );
+    let answer = world.call(integrate_base()).await;
+    assert!(matches!(&answer, IntegrateBaseAnswer::UpToDate { head, .. } if *head == now), "{answer:?}");
+    let before = world.refs();
+    assert_eq!(integrated(world.call(resolving(&source, &base)).await), (commit, now), "a redo finds it");
+    assert_eq!(world.refs(), before);
+}
+
+#[tokio::test]
+async fn a_merge_of_the_base_joins_what_came_in_meanwhile() {
+    let (world, base) = both_changed().await;
+    let source = world.commit(&world.head(&release()), "both", &[("same", Some("1 and 2"))]);
+    let other = world.commit(&world.head(&release()), "b", &[("b", Some("b"))]);
+    world.call(integrate_of(&other, MergeKind::Squash, "t-b")).await;
+    let (_, head) = integrated(world.call(resolving(&source, &base)).await);
+    assert_eq!(["same", "b"].map(|path| world.file(&head, path)), ["1 and 2", "b"]);
+    assert!(matches!(world.call(integrate_base()).await, IntegrateBaseAnswer::UpToDate { .. }));
+}
+
+#[tokio::test]
+async fn what_a_person_merged_in_git_comes_in_with_its_history() {
+    let (world, base) = both_changed().await;
+    let head = world.head(&release());
+    let tree = world.git(&["rev-parse", &format!("{}^{{tree}}", world.commit(&head, "x", &[("same", Some("both"))]))]);
+    let source =
+        CommitId::new(world.git(&["commit-tree", &tree, "-p", head.as_str(), "-p", base.as_str(), "-m", "by hand"]))
+            .unwrap();
+    let (_, now) = integrated(world.call(resolving(&source, &base)).await);
+    assert_eq!(world.git(&["rev-parse", &format!("{now}^@")]), format!("{head}\n{source}"));
+    assert!(matches!(world.call(integrate_base()).await, IntegrateBaseAnswer::UpToDate { .. }));
+}
+
+#[tokio::test]
+async fn only_what_the_base_branch_holds_can_be_resolved() {
+    let (world, _) = both_changed().await;
+    let head = world.head(&release());
+    let before = world.refs();
+    let error = world
+        .store
+        .execute(&world.id, resolving(&world.commit(&head, "b", &[("b", Some("1"))]), &head))
+        .await
+        .unwrap_err();
+    assert!(error.to_string().contains("resolves"), "{error}");
+    assert_eq!(world.refs(), before);
+}
+
+#[tokio::test]
+async fn a_base_that_moved_on_conflicts_anew() {
+    let (world, base) = both_changed().await;
+    world.move_base("same", "3");
+    let source = world.commit(&world.head(&release()), "both", &[("same", Some("1 and 2"))]);
+    world.call(resolving(&source, &base)).await;
+    let answer = world.call(integrate_base()).await;
+    let IntegrateBaseAnswer::Conflict { base, .. } = answer else { panic!("{answer:?}") };
+    assert_eq!(base, world.head(&branch("main")));
 }
 
 #[tokio::test]

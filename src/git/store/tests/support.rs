@@ -57,6 +57,7 @@ pub(super) fn integrate_of(source: &CommitId, kind: MergeKind, task: &str) -> In
         expected_head: None,
         source: source.clone(),
         kind,
+        resolves: None,
         task_uid: task.to_owned(),
         run: 1,
         phase_uid: "uid-1".to_owned(),

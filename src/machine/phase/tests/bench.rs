@@ -404,6 +404,7 @@ fn told(change: &Change) -> String {
         Change::TaskAnew { task, .. } => format!("TaskAnew({task})"),
         Change::TaskFailed { task, .. } => format!("TaskFailed({task})"),
         Change::TaskIntegrated { task, .. } => format!("TaskIntegrated({task})"),
+        Change::BaseConflict { base, .. } => format!("BaseConflict({base})"),
         Change::WorkFound { work, .. } => format!("WorkFound({work})"),
         Change::TaskPushed { task, commit } => format!("TaskPushed({task}, {commit})"),
         Change::Judged { verdict, .. } => format!("Judged({verdict:?})"),

@@ -119,6 +119,7 @@ fn change() -> impl Strategy<Value = Change> {
         (commit(), prop::option::of(commit())).prop_map(|(head, base)| Change::Release { head, base }),
         name().prop_map(Change::TaskWorking),
         (name(), commit()).prop_map(|(task, commit)| Change::TaskIntegrated { task, commit }),
+        (commit(), text()).prop_map(|(base, why)| Change::BaseConflict { base, why }),
         (name(), commit()).prop_map(|(work, commit)| Change::WorkFound { work, commit }),
         (name(), text()).prop_map(|(task, why)| Change::TaskAnew { task, why, conflict: Some("c".into()) }),
         (name(), commit()).prop_map(|(task, commit)| Change::TaskPushed { task, commit }),

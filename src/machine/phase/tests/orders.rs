@@ -203,9 +203,9 @@ fn timed_out(mut bench: Bench) -> Bench {
 #[case::a_gate_that_could_not_judge_judges_again(
     escalated_by(Bench::judged(Verdict::Inconclusive, None), &[]), &["DropReview", "Enter(Reviewing)"], PhaseState::Reviewing
 )]
-#[case::a_base_branch_that_conflicted_is_tried_again(
-    escalated_by(Bench::integrated(), &[(Action::IntegrateBase, conflict(&[]))]),
-    &["DropReview", "Enter(Reviewing)"], PhaseState::Reviewing
+#[case::a_base_branch_that_conflicted_is_handed_out_again(
+    escalated_by(Bench::integrated().with(|w| w.max_dispatches = 0), &[(Action::IntegrateBase, conflict(&[]))]),
+    &["TaskAnew(base-merge)", "Enter(Developing)"], PhaseState::Developing
 )]
 #[case::a_tag_that_was_in_the_way_is_tried_again_and_the_review_holds(
     escalated_by(Bench::merging(), &[(Action::Merge, Answer::TagTaken("t".into()))]), &["Enter(Merging)"], PhaseState::Merging

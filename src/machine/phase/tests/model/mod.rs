@@ -315,6 +315,7 @@ fn small() -> Config {
         max_attempts: 2,
         failing_agents: false,
         conflict: false,
+        base_conflict: false,
         base_moves: false,
         gate_edit: false,
         timeout: false,
@@ -357,6 +358,19 @@ fn conflicts_and_timeouts_hold_every_promise() {
     let config = Config {
         conflict: true,
         timeout: true,
+        failing_agents: true,
+        max_attempts: 1,
+        orders: vec![Wish::Retry],
+        ..small()
+    };
+    assert_eq!(broken(config), []);
+}
+
+#[test]
+fn a_base_branch_that_does_not_merge_holds_every_promise() {
+    let config = Config {
+        base_conflict: true,
+        base_moves: true,
         failing_agents: true,
         max_attempts: 1,
         orders: vec![Wish::Retry],

@@ -16,7 +16,7 @@ use crate::{
         review_result::Verdict,
     },
     machine::phase::{
-        Action, Answer, Change, CheckWork, Judgement, Order, Outcome, Snapshot, Work, agent_task_name,
+        Action, Answer, BASE_MERGE, Change, CheckWork, Judgement, Order, Outcome, Snapshot, Work, agent_task_name,
         base_check_task_name, check_task_name, decide, project, rollback_check_task_name, settle,
     },
 };
@@ -35,6 +35,8 @@ pub(super) struct Config {
     pub(super) failing_agents: bool,
     /// Whether the first submission of a task conflicts.
     pub(super) conflict: bool,
+    /// Whether a base branch that moved does not merge.
+    pub(super) base_conflict: bool,
     /// Whether the base branch moves once.
     pub(super) base_moves: bool,
     /// Whether the gate is edited once.
@@ -275,11 +277,18 @@ impl Flight {
             }
             Action::Integrate(name) => {
                 let task = status.tasks.iter().find(|task| &task.name == name).unwrap();
+                if let (BASE_MERGE, Some(base)) = (&**name, &task.conflict) {
+                    git.release.as_mut().unwrap().0 = base.parse().unwrap();
+                }
                 integrate(config, git, &task.agent_task)
             }
             Action::IntegrateBase => {
                 let base = git.base;
-                git.release.as_mut().unwrap().0 = base;
+                let contained = &mut git.release.as_mut().unwrap().0;
+                if config.base_conflict && *contained != base {
+                    return Answer::Conflict { commit: base.to_string(), paths: vec!["x".to_owned()] };
+                }
+                *contained = base;
                 Answer::BaseIntegrated {
                     head: git.head(),
                     tree: git.head(),
