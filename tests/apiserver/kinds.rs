@@ -420,3 +420,17 @@ async fn kubectl_explains_every_kind() {
     let all = server.shell("kubectl api-resources --categories phasegate --output name");
     assert_eq!(all.lines().count(), 5, "{all}");
 }
+
+/// What a person tries first is taken as it stands, the hotfix that comes by itself too.
+#[tokio::test]
+#[ignore = "starts an API server: make test"]
+async fn every_sample_is_accepted() {
+    let server = ApiServer::with_chart().await;
+    server.shell(
+        "for sample in alicia hello measured reviewed; do
+           kubectl get namespace \"$sample\" > /dev/null 2>&1 || kubectl create namespace \"$sample\" > /dev/null
+           kubectl apply --dry-run=server --validate=strict -k \"config/samples/$sample\"
+         done
+         kubectl apply --dry-run=server --validate=strict -n hello -f config/samples/hello/hotfix.yaml",
+    );
+}

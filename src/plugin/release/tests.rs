@@ -80,6 +80,28 @@ fn a_release_that_was_made_is_shown_as_it_was() {
     assert_eq!(tags, [("phase-3-v1.2.0", TagState::Exists), ("release-v1.2.0", TagState::Exists)]);
 }
 
+/// Its release tag completes a hotfix: it is a release without being asked for one, and what comes later begins after it.
+#[test]
+fn a_hotfix_is_a_release_of_its_own() {
+    let mut hotfix = serde_json::to_value(passed(2, "1.0.1", 4, &json!({}))).unwrap();
+    hotfix["metadata"]["name"] = json!("login");
+    hotfix["spec"]["number"] = json!(null);
+    hotfix["spec"]["hotfix"] = json!("broker-login");
+    hotfix["status"]["merge"]["tag"] = json!("release-v1.0.1");
+    let hotfix: Phase = serde_json::from_value(hotfix).unwrap();
+    let all = [passed(1, "1.0.0", 2, &json!({})), hotfix, passed(3, "1.1.0", 6, &release())];
+    let made = plan(&all[1], &all);
+    assert_eq!((names(&made), made.open.len()), (vec!["alicia-1", "login"], 0));
+    assert_eq!(made.phases[1].title, "hotfix broker-login");
+    let tags: Vec<_> = made.tags.iter().map(|tag| (tag.name.as_str(), tag.state)).collect();
+    assert_eq!(tags, [("release-v1.0.1", TagState::Exists)]);
+    // The version of its manifest may be another one by now.
+    let mut raised = all.clone();
+    raised[1].spec.version = "1.0.2".to_owned();
+    let since = plan(&raised[2], &raised).since.unwrap();
+    assert_eq!((since.tag.as_str(), since.phase.as_str()), ("release-v1.0.1", "login"));
+}
+
 #[test]
 fn without_a_release_before_it_begins_with_the_first_phase() {
     let all = [passed(1, "1.0.0", 2, &json!({})), passed(2, "1.1.0", 3, &release())];

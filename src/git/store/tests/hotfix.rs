@@ -142,3 +142,49 @@ async fn what_is_asked_of_a_merged_hotfix_is_answered_with_its_own_tag() {
     let IntegrateBaseAnswer::Merged(before) = answer else { panic!("{answer:?}") };
     assert_eq!((before.commit, before.tag, before.score), (commit, Some(claim.tag), Some("9.91".to_owned())));
 }
+
+/// The branch of a hotfix has one name for all versions.
+#[tokio::test]
+async fn a_hotfix_is_taken_back_and_delivered_again_on_the_same_branch() {
+    let world = World::new().await;
+    let before = world.git(&["rev-parse", "main^{tree}"]);
+    let first = claim("uid-h", "login", "1.0.1");
+    let merge_commit = deliver(&world, first.clone(), "fix").await;
+    let revert = Revert {
+        phase: first.phase.clone(),
+        merge: merge_commit.clone(),
+        base: branch("main"),
+        branch: login().rollback_branch(&first.tag).unwrap(),
+        order: "order-1".to_owned(),
+        give_up: false,
+        title: "Revert release-v1.0.1".to_owned(),
+        author: author(),
+    };
+    let answer = world.call(revert.clone()).await;
+    let RevertAnswer::Reverted { commit, tree, base } = answer else { panic!("{answer:?}") };
+    let back = MergeToBase {
+        release: revert.branch,
+        rolls_back: Some(merge_commit.clone()),
+        head: commit,
+        tree,
+        expected_base: base,
+        tags: Vec::new(),
+        ..merge(&world, &first)
+    };
+    let rollback = merged(world.call(back).await);
+    assert_eq!(world.git(&["rev-parse", "main^{tree}"]), before);
+    let gone = ClaimReleaseAnswer::RolledBack {
+        commit: merge_commit.clone(),
+        tag: first.tag.clone(),
+        rollback: rollback.clone(),
+    };
+    assert_eq!(world.call(first.clone()).await, gone, "the old version is not adopted");
+
+    let reapply = Some(Reapply { rollback, title: "Reapply release-v1.0.1".to_owned(), author: author() });
+    let raised = ClaimRelease { reapply, ..claim("uid-h", "login", "1.0.2") };
+    let answer = world.call(raised.clone()).await;
+    assert!(matches!(answer, ClaimReleaseAnswer::Claimed { .. }), "{answer:?}");
+    let again = merged(world.call(merge(&world, &raised)).await);
+    assert_eq!(world.git(&["show", "main:fix"]), "mended");
+    assert_eq!((world.head(&first.tag), world.head(&raised.tag)), (merge_commit, again));
+}
