@@ -30,8 +30,8 @@ in_clone() {
 strangers() {
   has "who has no rights there is told that nothing is there" "there is no repository $PEOPLE/fix, or system:serviceaccount:$PEOPLE:nobody may not read it" \
     "$(clone nobody nobody || true)"
-  has "and so is who asks for what is not there" "there is no repository $PEOPLE/none, or system:serviceaccount:$PEOPLE:reader may not read it" \
-    "$(kubectl phasegate -n "$PEOPLE" clone --service-account reader none "$BY_HAND/none" 2>&1 || true)"
+  has "and the same of what is not there" "there is no repository $PEOPLE/none, or system:serviceaccount:$PEOPLE:nobody may not read it" \
+    "$(kubectl phasegate -n "$PEOPLE" clone --service-account nobody none "$BY_HAND/none" 2>&1 || true)"
   has "a kubeconfig with a certificate has no token to show" "name a service account" \
     "$(kubectl phasegate -n "$PEOPLE" clone fix "$BY_HAND/none" 2>&1 || true)"
 }
@@ -65,7 +65,7 @@ fixer() {
   git -C "$BY_HAND/fixer" -c user.name=Fixer -c user.email=fixer@example.com commit -qam "By hand"
   before=$(git_in "$PEOPLE" fix for-each-ref)
   for name in main release/phase-1-v0.1.0 feature/phase-1-do bugfix/phase-1-review-1; do
-    has "a lead does not push $name" "is not for people to push" "$(in_clone fixer fixer push origin "HEAD:refs/heads/$name" || true)"
+    has "a lead does not push $name" "is not for people to push" "$(in_clone fixer fixer push origin "+HEAD:refs/heads/$name" || true)"
   done
   has "nor a tag" "is not for people to push" "$(in_clone fixer fixer push origin HEAD:refs/tags/phase-1-v0.1.0 || true)"
   is "and nothing has moved" "$before" "$(git_in "$PEOPLE" fix for-each-ref)"

@@ -69,6 +69,11 @@ impl Line {
         RefName::branch(&format!("bugfix/{}base-{attempt}", self.stem()))
     }
 
+    /// Where a person pushes a fix: `bugfix/phase-{N}-{name}`.
+    pub fn fix_branch(&self, name: &str) -> Result<RefName, InvalidName> {
+        RefName::branch(&format!("bugfix/{}{name}", self.stem()))
+    }
+
     /// Where a merged version is taken back and checked: `bugfix/phase-{N}-rollback-v{version}`. To undo is to mend: it
     /// joins as a bugfix does, by a merge commit, and is archived with the phase's other branches.
     ///

@@ -119,6 +119,23 @@ pub(crate) fn escalated() -> Value {
     })
 }
 
+/// Nobody could merge the base branch.
+pub(crate) fn conflicted() -> Value {
+    let message = "the base branch does not merge into the release branch: both changed greet.py, after 4 merges of it";
+    json!({
+        "observedGeneration": 1,
+        "state": "Escalated",
+        "attempt": 1,
+        "summary": { "attempt": "1/3", "tasks": "1/1", "waitingFor": "you: Conflict" },
+        "release": { "branch": "release/phase-1-v1.0.0", "base": "b0", "head": "c0" },
+        "escalation": { "reason": "Conflict", "from": "Developing", "message": message },
+        "tasks": [
+            { "name": "broker", "state": "Integrated", "dispatch": 1 },
+            { "name": "base-merge", "state": "Failed", "dispatch": 4, "message": message, "conflict": "77aa1122" },
+        ],
+    })
+}
+
 /// A task has no run left.
 pub(crate) fn task_failed() -> Value {
     let message = "task broker has no run left (AgentError): run 4 of 4: it ended with exit code 1: no key; Retry hands it out again";

@@ -9,8 +9,8 @@ use super::{
     args::Answer,
     decide::{Wish, decide, took_effect},
     fixtures::{
-        awaiting, bare, blocked, developing, disputed, escalated, gamed, mended, passed, phase, queued, refused,
-        reviewing, rich, sent_back, suspended, task_failed, unjudged,
+        awaiting, bare, blocked, conflicted, developing, disputed, escalated, gamed, mended, passed, phase, queued,
+        refused, reviewing, rich, sent_back, suspended, task_failed, unjudged,
     },
     follow::{self, Results, Settled},
     next, report, table,
@@ -55,6 +55,11 @@ fn why_names_the_command_that_a_waiting_phase_waits_for() {
 #[test]
 fn why_says_what_helps_against_an_escalation() {
     insta::assert_snapshot!("why_escalated", why::why(&phase(1, &escalated()), None, &look()));
+}
+
+#[test]
+fn why_shows_how_to_merge_by_hand_what_no_developer_could() {
+    insta::assert_snapshot!("why_conflict", why::why(&phase(1, &conflicted()), None, &look()));
 }
 
 #[test]

@@ -10,8 +10,9 @@ use super::{
 use crate::{
     api::{
         Phase, ReviewResult,
-        phase::{EscalationReason, PhaseState},
+        phase::{EscalationReason, PhaseState, PhaseTaskState},
     },
+    git::flow::Line,
     machine::phase::{RetryLeads, retry_leads},
 };
 
@@ -63,6 +64,26 @@ pub(crate) fn commands(phase: &Phase, result: Option<&ReviewResult>, look: &Look
             Suspended::No | Suspended::ByDecision => vec![one(format!("watch {name}"), "see what happens")],
         },
     }
+}
+
+/// How a person merges what no developer could, step by step; nothing if that is not what the phase waits for.
+pub(crate) fn by_hand(phase: &Phase, look: &Look) -> Vec<String> {
+    let steps = || {
+        let status = phase.status.as_ref()?;
+        let release = &status.release.as_ref()?.branch;
+        let task = status.tasks.iter().find(|task| task.state == PhaseTaskState::Failed && task.conflict.is_some())?;
+        let commit = task.conflict.as_deref()?;
+        let fix = Line::of(&phase.spec).fix_branch("by-hand").ok()?;
+        let (repository, fix) = (&phase.spec.repository_ref.name, fix.short());
+        Some(vec![
+            format!("{} && cd {repository}", look.command(&format!("clone {repository}"))),
+            format!("git switch -c by-hand origin/{release} && git merge {commit}  # mend what conflicts, and commit"),
+            format!("kubectl phasegate git push origin HEAD:{fix}"),
+            look.command(&format!("retry {} --commit \"$(git rev-parse HEAD)\"", reading::name(phase))),
+        ])
+    };
+    let waits = escalation(phase) == Some(EscalationReason::Conflict);
+    waits.then(steps).flatten().unwrap_or_default()
 }
 
 const TO_THE_ROLLBACK: &str = "make the revert and check it again";
@@ -139,7 +160,9 @@ pub(crate) const fn remedy(reason: EscalationReason) -> &'static str {
         EscalationReason::NoProgress => {
             "the developer does not get any further by itself: say in the retry's note how, or push a fix and retry with its commit"
         }
-        EscalationReason::Conflict => "push the merged work to a bugfix branch and retry with its commit",
+        EscalationReason::Conflict => {
+            "merge by hand as shown below, push that to a bugfix branch and retry with its commit; or retry without one"
+        }
         EscalationReason::TagTaken => "remove the tag or raise spec.version, then retry",
         EscalationReason::DependencyRolledBack => {
             "wait until the phase it depends on has passed again, then retry; or abort it"

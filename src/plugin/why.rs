@@ -305,6 +305,11 @@ fn coming(phase: &Phase, result: Option<&ReviewResult>, look: &Look) -> Option<S
         let word = if at == 0 { "Next:" } else { "  or:" };
         lines.push(format!("{word} {command:<width$}  {}", look.paint(Tone::Quiet, &format!("# {what}"))));
     }
+    let by_hand = next::by_hand(phase, look);
+    if !by_hand.is_empty() {
+        lines.push("By hand, one after the other:".to_owned());
+        lines.extend(by_hand.into_iter().map(|step| format!("  {step}")));
+    }
     if reading::suspended(phase) == Suspended::BySpec {
         lines.push("Next: set spec.suspend to false in the manifest and apply it".to_owned());
     }

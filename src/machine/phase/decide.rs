@@ -1,7 +1,7 @@
 //! The decision: total, deterministic, one match over the states of design §5.
 
 use super::{
-    Action, Change, CheckFact, CheckWork, Judgement, Outcome, REWORK, ReviewFact, Snapshot, TaskFact, Work,
+    Action, BASE_MERGE, Change, CheckFact, CheckWork, Judgement, Outcome, REWORK, ReviewFact, Snapshot, TaskFact, Work,
     orders::obey,
 };
 use crate::{
@@ -198,6 +198,9 @@ fn failure(task: &TaskFact) -> Option<Outcome> {
     let reason = match policy(*class) {
         Policy::AskPerson(reason) => reason,
         Policy::SpendRun if idle_rework => EscalationReason::NoProgress,
+        Policy::Pause | Policy::SpendRun | Policy::Redispatch | Policy::SpendAttempt if task.name == BASE_MERGE => {
+            EscalationReason::Conflict
+        }
         Policy::Pause | Policy::SpendRun | Policy::Redispatch | Policy::SpendAttempt => EscalationReason::TaskFailed,
     };
     let message = no_run_left(&task.name, *class, message);

@@ -132,6 +132,16 @@ mod tests {
     }
 
     #[test]
+    fn of_a_base_branch_it_says_that_the_tree_is_taken_for_the_merge() {
+        let text = text(&TaskConflict { with: ConflictWith::BaseBranch, ..conflict() });
+        assert!(text.starts_with("Others merged into the base branch what this phase changes, too"), "{text}");
+        assert!(
+            text.contains("to `>>>>>>> base-branch`") && text.contains("what it leaves out of either side is gone")
+        );
+        assert!(text.contains("`git diff integrated...base-branch` what the base branch did"), "{text}");
+    }
+
+    #[test]
     fn what_merges_by_now_is_said_to_merge() {
         let text = text(&TaskConflict { files: Vec::new(), total: 0, ..conflict() });
         assert!(text.contains("By now it can") && !text.contains("### File"), "{text}");

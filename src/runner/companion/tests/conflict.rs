@@ -9,6 +9,10 @@ const BRANCH: &str = "refs/heads/bugfix/phase-1-review-2";
 
 /// Both changed `greet.py`; `fine` merges, `logo` is no text.
 async fn world() -> World {
+    world_with("OwnWork").await
+}
+
+async fn world_with(with: &str) -> World {
     let world = World::new(Role::Developer).await;
     let start = world.commit("start", |work| std::fs::write(work.join("logo"), b"a\0").unwrap());
     let integrated = world.commit("integrated", |work| {
@@ -22,7 +26,7 @@ async fn world() -> World {
         std::fs::write(work.join("fine"), "1\n").unwrap();
         std::fs::write(work.join("logo"), b"c\0").unwrap();
     });
-    let conflict: TaskConflict = serde_json::from_value(json!({"with": "OwnWork", "commit": own, "total": 2})).unwrap();
+    let conflict: TaskConflict = serde_json::from_value(json!({"with": with, "commit": own, "total": 2})).unwrap();
     world.assign(|assignment| {
         assignment.commit = Some(integrated);
         assignment.conflict = Some(conflict);
@@ -49,6 +53,19 @@ async fn the_work_tree_starts_with_the_merge_and_both_sides_are_branches() {
     assert_eq!(git(workspace, &["status", "--porcelain"]), " M greet.py\n?? fine\n");
     let task = std::fs::read_to_string(world.places.brief.join("task.md")).unwrap();
     assert!(task.contains("## The merge to make"), "{task}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_base_branch_is_the_other_side_likewise() {
+    let pod = Pod::of(world_with("BaseBranch").await).await;
+    let text = read(&pod.world, "greet.py");
+    assert!(text.ends_with("=======\nprint('good evening')\n>>>>>>> base-branch\n"), "{text}");
+    assert_eq!(git(&pod.world.places.workspace, &["show", "base-branch:fine"]), "1\n");
+    let said = pod.agent().await.refused("submit_work", json!({"summary": "s"})).await;
+    assert!(said.starts_with("conflict markers are left in greet.py; resolve each"), "{said}");
+    pod.world.write("greet.py", "print('good day')\n");
+    pod.agent().await.accepted("submit_work", json!({"summary": "s"})).await;
+    assert_eq!(pod.world.file(&pod.world.head(BRANCH), "fine"), "1\n");
 }
 
 #[tokio::test(flavor = "multi_thread")]
