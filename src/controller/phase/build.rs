@@ -166,43 +166,44 @@ fn branch(o: &Observed, line: &Line, task: &str) -> Result<RefName, InvalidName>
     }
 }
 
+/// A submitted commit, and whose it is.
+pub(super) struct Source {
+    pub(super) commit: String,
+    /// The commit of the base branch that its developer was given to merge. A person who pushed has merged it in git, or
+    /// has not.
+    pub(super) resolves: Option<String>,
+    /// `metadata.uid` of the AgentTask; a commit that a person pushed stands for itself.
+    pub(super) uid: String,
+    pub(super) run: u32,
+    /// When, from the record, so that a redo gives the same ids.
+    pub(super) seconds: i64,
+}
+
 /// The integration of a submitted commit.
-pub(super) fn integrate(
-    o: &Observed,
-    task: &PhaseTaskStatus,
-    source: &str,
-    stamp: (String, u32),
-    seconds: i64,
-) -> Result<Integrate, InvalidName> {
+pub(super) fn integrate(o: &Observed, task: &PhaseTaskStatus, source: Source) -> Result<Integrate, InvalidName> {
     let Refs { line, release, base } = refs(o)?;
     let branch = branch(o, &line, &task.name)?;
     let spec = o.phase.spec.tasks.iter().find(|spec| spec.name == task.name);
-    let resolves = resolves(task).map(CommitId::new).transpose()?;
     let description = match spec {
         Some(spec) => spec.description.as_str(),
-        None if resolves.is_some() => "merge the base branch",
+        None if task.name == BASE_MERGE => "merge the base branch",
         None => "address the findings of the review",
     };
     Ok(Integrate {
         release,
         base,
         expected_head: None,
-        source: CommitId::new(source)?,
+        source: CommitId::new(source.commit)?,
         kind: flow::merge_kind(&branch),
-        resolves,
-        task_uid: stamp.0,
-        run: stamp.1,
+        resolves: source.resolves.map(CommitId::new).transpose()?,
+        task_uid: source.uid,
+        run: source.run,
         phase_uid: o.phase.uid().unwrap_or_default(),
         work: task.agent_task.clone(),
         title: flow::integration_title(&branch, description),
         body: String::new(),
-        author: signature(seconds),
+        author: signature(source.seconds),
     })
-}
-
-/// The commit of the base branch that a developer's task merges. A person who pushed has merged it in git, or has not.
-fn resolves(task: &PhaseTaskStatus) -> Option<&str> {
-    task.conflict.as_deref().filter(|_| task.name == BASE_MERGE && !task.agent_task.is_empty())
 }
 
 /// The base branch into the release branch.
@@ -318,12 +319,14 @@ pub(super) fn developer_task(
     Ok(AgentTask { metadata: metadata(o, name), spec: task_spec, status: None })
 }
 
-/// What is asked of git about a task whose work did not merge: both sides, as they are now.
+/// What is asked of git about a task whose work did not merge: both sides, as they are now. The base branch may have moved on
+/// since it was found not to merge.
 pub(super) fn conflicts(o: &Observed, task: &PhaseTaskStatus) -> Result<Option<Conflicts>, InvalidName> {
     let (Some(commit), Some(release)) = (&task.conflict, &o.status.release) else { return Ok(None) };
+    let theirs = if task.name == BASE_MERGE { refs(o)?.base.into() } else { CommitId::new(commit.as_str())?.into() };
     Ok(Some(Conflicts {
         ours: CommitId::new(release.head.as_str())?.into(),
-        theirs: CommitId::new(commit.as_str())?.into(),
+        theirs,
         max_files: Conflicts::MAX_FILES,
         max_bytes: Conflicts::MAX_BYTES,
     }))

@@ -18,6 +18,7 @@ use crate::{
     api::{
         AgentTask, Phase,
         agent_task::TaskState,
+        conflict::ConflictWith,
         evidence::GamingSign,
         phase::{PhaseState, PhaseTaskStatus, ReviewStatus},
     },
@@ -218,26 +219,40 @@ fn unreadable<K: Resource<DynamicType = ()>>(error: kube::Error, object: &K) -> 
 
 async fn integrate(o: &Observed, name: &str, context: &Context) -> Result<Answer, Error> {
     let Some(task) = task_status(o, name) else { return Ok(Answer::Done) };
-    let (source, stamp, seconds) = if let (Some(pushed), true) = (&task.submitted, task.agent_task.is_empty()) {
+    let source = if let (Some(pushed), true) = (&task.submitted, task.agent_task.is_empty()) {
         // A person's commit: there is no AgentTask; the commit stands for itself.
         let since = o.status.state_since.as_ref().map_or(0, |since| since.0.as_second());
-        (pushed.clone(), (pushed.clone(), u32::try_from(o.status.attempt).unwrap_or(0)), since)
+        build::Source {
+            commit: pushed.clone(),
+            resolves: None,
+            uid: pushed.clone(),
+            run: u32::try_from(o.status.attempt).unwrap_or(0),
+            seconds: since,
+        }
     } else {
         let Some(found) = task_of(&o.phase, &task.agent_task, context) else { return Ok(Answer::Done) };
         let Some((commit, run)) = submitted_commit(&found) else { return Ok(Answer::Done) };
         let since = found.creation_timestamp().map_or(0, |time| time.0.as_second());
-        (commit, (found.uid().unwrap_or_default(), u32::try_from(run).unwrap_or(0)), since)
+        let base = found.spec.conflict.as_ref().filter(|conflict| conflict.with == ConflictWith::BaseBranch);
+        build::Source {
+            commit,
+            resolves: base.map(|conflict| conflict.commit.clone()),
+            uid: found.uid().unwrap_or_default(),
+            run: u32::try_from(run).unwrap_or(0),
+            seconds: since,
+        }
     };
-    let rev = CommitId::new(source.as_str())?;
+    let commit = source.commit.clone();
+    let rev = CommitId::new(commit.as_str())?;
     if matches!(call(o, context, &Commit { rev: rev.into() }).await?, CommitAnswer::Missing) {
-        return Ok(Answer::CommitMissing(source));
+        return Ok(Answer::CommitMissing(commit));
     }
-    let operation = build::integrate(o, task, &source, stamp, seconds)?;
+    let operation = build::integrate(o, task, source)?;
     Ok(match call(o, context, &operation).await? {
         IntegrateAnswer::Integrated { commit, head, tree: _, works } => {
             Answer::Integrated { commit: commit.into(), head: head.into(), works: named(works) }
         }
-        IntegrateAnswer::Conflict(conflict) => Answer::Conflict { commit: source, paths: conflict.paths },
+        IntegrateAnswer::Conflict(conflict) => Answer::Conflict { commit, paths: conflict.paths },
         IntegrateAnswer::Stale { head } => Answer::Stale { head: head.into() },
         IntegrateAnswer::Merged(merged) => merged_before(merged),
     })

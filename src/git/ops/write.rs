@@ -139,7 +139,7 @@ pub struct Integrate {
     /// How.
     pub kind: MergeKind,
     /// The source is the merge of this commit of the base branch by a developer, where git could not: it becomes a parent, so
-    /// that the base branch is in.
+    /// that the base branch is in. One that the base branch does not hold any more is a conflict.
     #[serde(default)]
     pub resolves: Option<CommitId>,
     /// `metadata.uid` of the `AgentTask`.

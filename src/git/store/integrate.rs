@@ -10,7 +10,7 @@ use super::{
 use crate::git::{
     command::Git,
     names::{CommitId, RefName, Rev, TreeId},
-    ops::{CommitFacts, Integrate, IntegrateAnswer, IntegrateBase, IntegrateBaseAnswer, MergeKind, Works},
+    ops::{CommitFacts, Conflict, Integrate, IntegrateAnswer, IntegrateBase, IntegrateBaseAnswer, MergeKind, Works},
 };
 
 /// Trailer by which work is found though the record of its run is lost.
@@ -46,13 +46,20 @@ impl Execute for Integrate {
             return Ok(IntegrateAnswer::Stale { head });
         }
         let source = refs::require(repo, &Rev::Commit(self.source.clone())).await?;
+        if let Some(resolves) = &self.resolves
+            && !holds(repo, &base, resolves).await?
+        {
+            // An upstream may rewrite its history. What was merged is no part of the base branch any more.
+            let messages = vec![format!("{} does not hold {resolves} any more", self.base)];
+            return Ok(IntegrateAnswer::Conflict(Conflict { head, paths: Vec::new(), messages }));
+        }
         let tree = match join(repo, &head, &source).await? {
             Joined::Tree(tree) => tree,
             Joined::Conflict(conflict) => return Ok(IntegrateAnswer::Conflict(conflict)),
         };
-        let resolved = self.resolved(repo, &base, &source).await?;
+        let resolved = self.resolved(repo, &source).await?;
         let parents = match (&resolved, self.kind) {
-            (Some(resolved), _) => vec![&head, resolved],
+            (Some(resolved), _) => vec![&head, *resolved],
             (None, MergeKind::Squash) => vec![&head],
             (None, MergeKind::Merge) => vec![&head, &source],
         };
@@ -72,14 +79,15 @@ impl Execute for Integrate {
 
 impl Integrate {
     /// The commit of the base branch that the source merges, unless it is in the source's history: then it comes with that.
-    async fn resolved(&self, repo: &Repo, base: &CommitId, source: &CommitId) -> Result<Option<CommitId>, StoreError> {
+    async fn resolved(&self, repo: &Repo, source: &CommitId) -> Result<Option<&CommitId>, StoreError> {
         let Some(resolves) = &self.resolves else { return Ok(None) };
-        let resolves = refs::require(repo, &Rev::Commit(resolves.clone())).await?;
-        if !refs::is_ancestor(repo, &resolves, base).await? {
-            return Err(StoreError::invalid("resolves", format!("{} does not hold {resolves}", self.base)));
-        }
-        Ok((!refs::is_ancestor(repo, &resolves, source).await?).then_some(resolves))
+        Ok((!refs::is_ancestor(repo, resolves, source).await?).then_some(resolves))
     }
+}
+
+/// Whether a branch with this head holds a commit; not if the commit itself is gone.
+async fn holds(repo: &Repo, head: &CommitId, commit: &CommitId) -> Result<bool, StoreError> {
+    Ok(refs::resolve(repo, commit.as_str()).await?.is_some() && refs::is_ancestor(repo, commit, head).await?)
 }
 
 impl Execute for IntegrateBase {

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::{
-    Change, Waived,
+    BASE_MERGE, Change, Waived,
     plan::{agent_task_name, dispatch_of, of_next_attempt, planned, with_base_merge},
     summary::{self, cut},
 };
@@ -349,7 +349,9 @@ fn work_found(status: &mut PhaseStatus, work: &str, commit: &str, stamp: &Stamp)
     let attempt = status.attempt;
     let is_it = |task: &PhaseTaskStatus| dispatch_of(work, &stamp.name, &task.name, attempt);
     let found = status.tasks.iter_mut().find_map(|task| is_it(task).map(|dispatch| (task, dispatch)));
-    let Some((task, dispatch)) = found.filter(|(task, _)| task.state == PhaseTaskState::Waiting) else { return };
+    // One merge of the base branch says nothing of the next.
+    let open = |task: &PhaseTaskStatus| task.state == PhaseTaskState::Waiting && task.name != BASE_MERGE;
+    let Some((task, dispatch)) = found.filter(|(task, _)| open(task)) else { return };
     work.clone_into(&mut task.agent_task);
     task.dispatch = dispatch;
     task.state = PhaseTaskState::Integrated;

@@ -251,17 +251,32 @@ async fn what_a_person_merged_in_git_comes_in_with_its_history() {
 }
 
 #[tokio::test]
-async fn only_what_the_base_branch_holds_can_be_resolved() {
-    let (world, _) = both_changed().await;
+async fn what_the_base_branch_does_not_hold_any_more_has_to_be_merged_anew() {
+    let (world, base) = both_changed().await;
     let head = world.head(&release());
+    let source = world.commit(&head, "both", &[("same", Some("1 and 2"))]);
+    let parent = CommitId::new(world.git(&["rev-parse", &format!("{base}^")])).unwrap();
+    world.move_ref(&branch("main"), &world.commit(&parent, "rewritten", &[("same", Some("3"))]));
     let before = world.refs();
-    let error = world
-        .store
-        .execute(&world.id, resolving(&world.commit(&head, "b", &[("b", Some("1"))]), &head))
-        .await
-        .unwrap_err();
-    assert!(error.to_string().contains("resolves"), "{error}");
+    let pruned = CommitId::new("0123456789abcdef0123456789abcdef01234567").unwrap();
+    for gone in [base, pruned] {
+        let answer = world.call(resolving(&source, &gone)).await;
+        let IntegrateAnswer::Conflict(conflict) = answer else { panic!("{answer:?}") };
+        assert_eq!((conflict.head, &conflict.paths), (head.clone(), &Vec::new()));
+        assert!(conflict.messages[0].contains("does not hold"), "{:?}", conflict.messages);
+    }
     assert_eq!(world.refs(), before);
+}
+
+#[tokio::test]
+async fn a_base_that_moved_on_elsewhere_comes_in_on_top_of_the_merge() {
+    let (world, base) = both_changed().await;
+    let moved = world.move_base("elsewhere", "1");
+    let source = world.commit(&world.head(&release()), "both", &[("same", Some("1 and 2"))]);
+    world.call(resolving(&source, &base)).await;
+    let answer = world.call(integrate_base()).await;
+    let IntegrateBaseAnswer::Integrated { head, base, .. } = answer else { panic!("{answer:?}") };
+    assert_eq!((base, world.file(&head, "same")), (moved, "1 and 2".to_owned()), "what was resolved stays resolved");
 }
 
 #[tokio::test]

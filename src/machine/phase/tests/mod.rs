@@ -2,6 +2,7 @@
 //! leads, and what deciding again makes of it.
 
 mod attempts;
+mod base_merge;
 mod bench;
 mod developing;
 mod limits;

@@ -2,14 +2,14 @@
 
 use rstest::rstest;
 
-use super::bench::{Bench, base_in, changing, conflict, integrate, is_in, merged, row};
+use super::bench::{Bench, base_in, changing, conflict, merged, row};
 use crate::{
     api::{
         agent_task::FailureClass,
         phase::{EscalationReason, PhaseState},
         review_result::Verdict,
     },
-    machine::phase::{Action, Answer, CheckWork, Judgement, OrderKind, Work},
+    machine::phase::{Action, Answer, CheckWork, Judgement, OrderKind},
 };
 
 type Answers = Vec<(Action, Answer)>;
@@ -348,58 +348,4 @@ fn a_merge_that_was_done_here_is_not_called_adopted() {
     bench.step(&was_merged());
     assert!(!bench.status.adopted);
     assert_eq!(bench.reason(), None::<EscalationReason>);
-}
-
-/// The base branch conflicted, and its merge was handed out.
-fn merging_the_base() -> Bench {
-    let mut bench = Bench::integrated();
-    bench.step(&base(conflict(&["x.py"])));
-    bench.step(&[]);
-    bench
-}
-
-#[test]
-fn a_merge_of_the_base_branch_is_integrated_and_reviewed_without_an_attempt() {
-    let bench = merging_the_base();
-    let task = bench.task("base-merge");
-    assert_eq!((&*task.agent_task, task.conflict.as_deref()), ("p.base-merge.1.1", Some("s1")));
-    assert!(task.message.contains("x.py"), "{}", task.message);
-    let mut bench = bench.see("p.base-merge.1.1", Work::Submitted);
-    assert_eq!(
-        bench.step(&[(integrate("base-merge"), is_in("base-merge"))]),
-        ["Integrate(base-merge)", "TaskIntegrated(base-merge)", "Release(i-base-merge)"]
-    );
-    bench.step(&[]);
-    assert_eq!((bench.status.state, bench.status.attempt), (PhaseState::Reviewing, 1));
-    assert_eq!(bench.next(), ["IntegrateBase"]);
-}
-
-#[test]
-fn a_base_branch_that_conflicts_again_is_merged_again_by_another_agent_task() {
-    let mut bench = merging_the_base().see("p.base-merge.1.1", Work::Submitted);
-    bench.step(&[(integrate("base-merge"), is_in("base-merge"))]);
-    bench.step(&[]);
-    bench.step(&base(Answer::Conflict { commit: "s2".into(), paths: vec!["y.py".into()] }));
-    bench.step(&[]);
-    let task = bench.task("base-merge");
-    assert_eq!((&*task.agent_task, task.conflict.as_deref()), ("p.base-merge.1.2", Some("s2")));
-}
-
-#[test]
-fn a_merge_that_does_not_join_what_came_meanwhile_is_still_one_of_the_base_branch() {
-    let mut bench = merging_the_base().see("p.base-merge.1.1", Work::Submitted);
-    bench.step(&[(integrate("base-merge"), Answer::Conflict { commit: "its-own".into(), paths: vec![] })]);
-    assert_eq!(bench.task("base-merge").conflict.as_deref(), Some("s1"));
-}
-
-#[test]
-fn a_person_merges_the_base_branch_where_no_developer_could() {
-    let mut bench = Bench::integrated().with(|w| w.max_dispatches = 0);
-    bench.step(&base(conflict(&["x.py"])));
-    let mut bench = bench.order(OrderKind::Retry(1), Some("by-hand"));
-    bench.step(&[]);
-    assert_eq!((bench.status.state, bench.status.attempt), (PhaseState::Developing, 1));
-    let task = bench.task("base-merge");
-    assert_eq!((task.submitted.as_deref(), &*task.agent_task), (Some("by-hand"), ""));
-    assert_eq!(bench.next(), ["Integrate(base-merge)"]);
 }

@@ -367,6 +367,19 @@ fn conflicts_and_timeouts_hold_every_promise() {
 }
 
 #[test]
+fn a_base_branch_that_does_not_merge_after_an_approval_holds_every_promise() {
+    let orders = vec![Wish::Approve, Wish::Abort];
+    let config = Config { base_conflict: true, base_moves: true, conflict: true, approval: true, orders, ..small() };
+    assert_eq!(broken(config), []);
+}
+
+#[test]
+fn a_base_branch_that_does_not_merge_for_two_operators_holds_every_promise() {
+    let verdicts = vec![Verdict::Pass];
+    assert_eq!(broken(Config { base_conflict: true, base_moves: true, verdicts, ..two_operators() }), []);
+}
+
+#[test]
 fn a_base_branch_that_does_not_merge_holds_every_promise() {
     let config = Config {
         base_conflict: true,

@@ -277,10 +277,8 @@ impl Flight {
             }
             Action::Integrate(name) => {
                 let task = status.tasks.iter().find(|task| &task.name == name).unwrap();
-                if let (BASE_MERGE, Some(base)) = (&**name, &task.conflict) {
-                    git.release.as_mut().unwrap().0 = base.parse().unwrap();
-                }
-                integrate(config, git, &task.agent_task)
+                let merged = task.conflict.as_ref().filter(|_| name == BASE_MERGE);
+                integrate(config, git, &task.agent_task, merged.map(|base| base.parse().unwrap()))
             }
             Action::IntegrateBase => {
                 let base = git.base;
@@ -377,12 +375,15 @@ fn works(git: &Git) -> Vec<(String, String)> {
     work.map(|submission| (submission.clone(), submission.clone())).collect()
 }
 
-fn integrate(config: &Config, git: &mut Git, submission: &str) -> Answer {
-    let (_, work) = git.release.as_mut().unwrap();
+/// With the base that it merges, if it does.
+fn integrate(config: &Config, git: &mut Git, submission: &str, merged: Option<u8>) -> Answer {
+    let (contained, work) = git.release.as_mut().unwrap();
     if config.conflict && submission.ends_with(".1.1") {
         return bench::conflict(&["x"]);
     }
-    work.insert(submission.to_owned());
+    if work.insert(submission.to_owned()) {
+        *contained = merged.unwrap_or(*contained);
+    }
     Answer::Integrated { commit: submission.to_owned(), head: git.head(), works: works(git) }
 }
 
