@@ -3,6 +3,7 @@
 //! agent. For demos and tests.
 
 mod answers;
+mod merge;
 mod review;
 
 use std::{
@@ -26,8 +27,9 @@ use crate::api::agent_task::Role;
 /// Settings of `phasegate replay`.
 #[derive(Args, Clone, Debug)]
 pub struct ReplayArgs {
-    /// Folder of patches named `{phase}.{task}.{attempt}.patch`, of what is said of findings, `….answers.yaml`, and of
-    /// reviews named `{phase}.{reviewer}.{attempt}.review.yaml` (or `.json`).
+    /// Folder of patches named `{phase}.{task}.{attempt}.patch`, for a task with a merge to make `….merge.patch`, against
+    /// the files as they are integrated; of what is said of findings, `….answers.yaml`; and of reviews named
+    /// `{phase}.{reviewer}.{attempt}.review.yaml` (or `.json`).
     #[arg(long)]
     pub patches: PathBuf,
     /// The task, as `prepare` wrote it.
@@ -116,6 +118,10 @@ async fn develop(args: &ReplayArgs, task: &TaskFile) -> Result<(), ReplayError> 
     let agent = Agent::connect(&args.mcp_url).await?;
     agent.call("get_assignment", json!({})).await?;
     agent.call("report_plan", json!({ "steps": [format!("apply {}", name(&patch)), "submit the work"] })).await?;
+    if let Some(conflict) = &task.conflict {
+        let bad = |message| ReplayError::Apply { patch: patch.clone(), message };
+        merge::start(&args.workspace, conflict).await.map_err(bad)?;
+    }
     apply(&args.workspace, &patch).await?;
     agent.call("report_progress", json!({ "percent": 90, "message": format!("applied {}", name(&patch)) })).await?;
     agent.call("submit_work", submission(task, &patch, &scripted)).await?;
@@ -130,7 +136,8 @@ async fn read(path: &Path) -> Result<TaskFile, ReplayError> {
 }
 
 fn file_name(task: &TaskFile) -> String {
-    format!("{}.{}.{}.patch", task.phase, task.task, task.attempt)
+    let kind = if task.conflict.is_some() { "merge.patch" } else { "patch" };
+    format!("{}.{}.{}.{kind}", task.phase, task.task, task.attempt)
 }
 
 async fn find(folder: &Path, task: &TaskFile) -> Result<PathBuf, ReplayError> {

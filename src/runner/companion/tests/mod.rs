@@ -6,6 +6,7 @@ mod ends;
 mod mcp;
 mod reviewer;
 mod saves;
+mod scripted_merge;
 
 use std::{net::SocketAddr, sync::Arc};
 
