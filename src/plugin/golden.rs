@@ -63,6 +63,15 @@ fn why_shows_how_to_merge_by_hand_what_no_developer_could() {
 }
 
 #[test]
+fn why_shows_no_way_to_merge_by_hand_where_none_is_needed() {
+    let mut status = conflicted();
+    status["escalation"]["from"] = "RollingBack".into();
+    status["tasks"].as_array_mut().unwrap().pop();
+    let said = why::why(&phase(1, &status), None, &look());
+    assert!(said.contains("Conflict: ") && !said.contains("y hand"), "{said}");
+}
+
+#[test]
 fn why_says_of_a_failed_task_that_a_retry_hands_it_out_again() {
     insta::assert_snapshot!("why_task_failed", why::why(&phase(1, &task_failed()), None, &look()));
 }

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     api::{
         Phase, ReviewResult,
-        phase::{EscalationReason, PhaseState, PhaseTaskState},
+        phase::{EscalationReason, PhaseState, PhaseStatus, PhaseTaskState},
     },
     git::flow::Line,
     machine::phase::{RetryLeads, retry_leads},
@@ -66,13 +66,19 @@ pub(crate) fn commands(phase: &Phase, result: Option<&ReviewResult>, look: &Look
     }
 }
 
+/// The commit that no developer could merge into the release branch, if one is why the phase is parked.
+pub(crate) fn to_merge(status: &PhaseStatus) -> Option<&str> {
+    let stopped = status.escalation.as_ref()?.reason == EscalationReason::Conflict;
+    let mut failed = status.tasks.iter().filter(|task| stopped && task.state == PhaseTaskState::Failed);
+    failed.find_map(|task| task.conflict.as_deref())
+}
+
 /// How a person merges what no developer could, step by step; nothing if that is not what the phase waits for.
 pub(crate) fn by_hand(phase: &Phase, look: &Look) -> Vec<String> {
     let steps = || {
         let status = phase.status.as_ref()?;
         let release = &status.release.as_ref()?.branch;
-        let task = status.tasks.iter().find(|task| task.state == PhaseTaskState::Failed && task.conflict.is_some())?;
-        let commit = task.conflict.as_deref()?;
+        let commit = to_merge(status)?;
         let fix = Line::of(&phase.spec).fix_branch("by-hand").ok()?;
         let (repository, fix) = (&phase.spec.repository_ref.name, fix.short());
         Some(vec![
@@ -82,8 +88,7 @@ pub(crate) fn by_hand(phase: &Phase, look: &Look) -> Vec<String> {
             look.command(&format!("retry {} --commit \"$(git rev-parse HEAD)\"", reading::name(phase))),
         ])
     };
-    let waits = escalation(phase) == Some(EscalationReason::Conflict);
-    waits.then(steps).flatten().unwrap_or_default()
+    steps().unwrap_or_default()
 }
 
 const TO_THE_ROLLBACK: &str = "make the revert and check it again";

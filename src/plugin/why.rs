@@ -9,7 +9,7 @@ use super::{
 use crate::api::{
     Phase, PhaseStatus, ReviewResult,
     evidence::{GamingSign, SeverityCounts},
-    phase::{PhaseState, PhaseTaskState},
+    phase::{EscalationReason, PhaseState, PhaseTaskState},
     review_result::{CategoryScore, CriterionState, JudgedFinding, ReviewResultStatus, Uncharged, Verdict},
 };
 
@@ -115,11 +115,11 @@ fn stops(status: &PhaseStatus, look: &Look) -> Vec<String> {
     let mut paragraphs = Vec::new();
     if let Some(escalation) = &status.escalation {
         let reason = look.paint(Tone::Bad, &format!("{:?}", escalation.reason));
-        paragraphs.push(format!(
-            "{reason}: {}\nWhat helps: {}.",
-            plain(&escalation.message),
-            next::remedy(escalation.reason)
-        ));
+        // A rollback, or what comes after one, is not merged by hand: the message says what helps.
+        let elsewhere = escalation.reason == EscalationReason::Conflict && next::to_merge(status).is_none();
+        let remedy = next::remedy(escalation.reason);
+        let helps = if elsewhere { String::new() } else { format!("\nWhat helps: {remedy}.") };
+        paragraphs.push(format!("{reason}: {}{helps}", plain(&escalation.message)));
     }
     if !status.blocked_by.is_empty() {
         let lines =

@@ -208,10 +208,15 @@ fn failure(task: &TaskFact) -> Option<Outcome> {
     Some(record(vec![failed, Change::Escalate { reason, message }]))
 }
 
+/// How a person goes on where no developer could merge.
+pub(super) const OR_BY_HAND: &str =
+    ", or merge by hand and Retry with that commit: kubectl phasegate why has the commands";
+
 /// The task's own message begins with its class; it is said once.
 fn no_run_left(task: &str, class: FailureClass, message: &str) -> String {
     let why = message.strip_prefix(&format!("{class:?}: ")).unwrap_or(message);
-    format!("task {task} has no run left ({class:?}): {why}; Retry hands it out again")
+    let or = if task == BASE_MERGE { OR_BY_HAND } else { "" };
+    format!("task {task} has no run left ({class:?}): {why}; Retry hands it out again{or}")
 }
 
 fn reviewing(s: &Snapshot) -> Outcome {

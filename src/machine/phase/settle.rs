@@ -1,7 +1,17 @@
 //! What follows from the answer of an action.
 
-use super::{Action, Answer, BASE_MERGE, Change, OrderKind, Snapshot, decide::review_again, orders::give_up};
-use crate::api::phase::{Blocked, BlockedReason, EscalationReason, PhaseState};
+use super::{
+    Action, Answer, BASE_MERGE, Change, OrderKind, Snapshot,
+    decide::{OR_BY_HAND, review_again},
+    orders::give_up,
+};
+use crate::{
+    api::phase::{Blocked, BlockedReason, EscalationReason, PhaseState},
+    text,
+};
+
+/// Files that a message names.
+const MAX_LISTED: usize = 20;
 
 /// The changes that follow from what an action came to.
 pub fn settle(s: &Snapshot, action: &Action, answer: Answer) -> Vec<Change> {
@@ -213,7 +223,9 @@ fn conflict(s: &Snapshot, action: &Action, commit: &str, paths: &[String]) -> Ve
     let message = if pushed {
         format!("{why}; Retry with a commit that merges, or without one to hand task {task} to the developer")
     } else {
-        format!("task {task} was handed out {dispatched} times and still conflicts: {why}; Retry hands it out again")
+        format!(
+            "task {task} was handed out {dispatched} times and still conflicts: {why}; Retry hands it out again{OR_BY_HAND}"
+        )
     };
     vec![
         Change::TaskFailed { task: task.to_owned(), why, conflict },
@@ -231,17 +243,23 @@ fn base_conflict(s: &Snapshot, base: &str, listed: &str) -> Vec<Change> {
         Change::BaseConflict { base: base.to_owned(), why: why.clone() },
     ];
     if dispatched >= s.max_dispatches {
-        let message = format!(
-            "{why}, after {dispatched} merges of it; merge it by hand, push that to a bugfix branch of this phase and Retry with its commit, or Retry without one to hand it out again"
-        );
+        let message = format!("{why}, after {dispatched} merges of it; Retry hands it out again{OR_BY_HAND}");
         let failed = Change::TaskFailed { task: BASE_MERGE.to_owned(), why, conflict: None };
         changes.extend([failed, Change::Escalate { reason: EscalationReason::Conflict, message }]);
     }
     changes
 }
 
+/// Files in words, so few that a message has room for what to do.
 fn listed(paths: &[String]) -> String {
-    paths.iter().take(20).map(String::as_str).collect::<Vec<_>>().join(", ")
+    if paths.is_empty() {
+        return "what git names no file of".to_owned();
+    }
+    let named = text::cut(&paths.iter().take(MAX_LISTED).map(String::as_str).collect::<Vec<_>>().join(", "), 500);
+    match paths.len().saturating_sub(MAX_LISTED) {
+        0 => named,
+        more => format!("{named}, and {more} more"),
+    }
 }
 
 fn task_of(action: &Action) -> Option<&str> {

@@ -11,10 +11,10 @@ use crate::{
 /// The section about it, for a task that starts at this commit.
 pub(super) fn section(conflict: &TaskConflict, start: &str) -> String {
     let other = other(conflict.with);
+    let (ours, theirs) = what_they_did(conflict.with);
     let mut text = format!(
-        "{}\n\nBoth sides are branches here: `git show {INTEGRATED}:PATH` and `git show {other}:PATH` show a file of either, `git diff {other}...{INTEGRATED}` what was integrated meanwhile, `git diff {INTEGRATED}...{other}` what {} did.\n",
+        "{}\n\nBoth sides are branches here: `git show {INTEGRATED}:PATH` and `git show {other}:PATH` show a file of either, `git diff {other}...{INTEGRATED}` {ours}, `git diff {INTEGRATED}...{other}` {theirs}.\n",
         opening(conflict, other),
-        its_work(conflict.with),
     );
     if conflict.total == 0 {
         return text;
@@ -60,10 +60,11 @@ fn opening(conflict: &TaskConflict, other: &str) -> String {
     )
 }
 
-fn its_work(with: ConflictWith) -> &'static str {
+/// What the diff of each side shows.
+fn what_they_did(with: ConflictWith) -> (&'static str, &'static str) {
     match with {
-        ConflictWith::OwnWork => "this task",
-        ConflictWith::BaseBranch => "the base branch",
+        ConflictWith::OwnWork => ("what was integrated meanwhile", "what this task did"),
+        ConflictWith::BaseBranch => ("what this phase did", "what the base branch did meanwhile"),
     }
 }
 
@@ -138,6 +139,7 @@ mod tests {
         assert!(
             text.contains("to `>>>>>>> base-branch`") && text.contains("what it leaves out of either side is gone")
         );
+        assert!(text.contains("`git diff base-branch...integrated` what this phase did,"), "{text}");
         assert!(text.contains("`git diff integrated...base-branch` what the base branch did"), "{text}");
     }
 

@@ -1,6 +1,8 @@
 //! The base branch moved, and git cannot merge it into the release branch.
 
-use super::bench::{Bench, base_in, conflict, integrate, is_in};
+use rstest::rstest;
+
+use super::bench::{Bench, base_in, conflict, failed, integrate, is_in};
 use crate::{
     api::{
         agent_task::FailureClass,
@@ -99,10 +101,38 @@ fn work_of_an_earlier_merge_is_not_that_of_the_next() {
     assert_eq!(bench.task(BASE_MERGE).state, PhaseTaskState::Waiting);
 }
 
+#[rstest]
+#[case::it_ended_badly_too_often(FailureClass::AgentError, EscalationReason::Conflict)]
+#[case::it_changed_nothing(FailureClass::NoChange, EscalationReason::Conflict)]
+#[case::its_budget_is_spent(FailureClass::BudgetExceeded, EscalationReason::BudgetExceeded)]
+fn without_runs_left_a_person_merges(#[case] class: FailureClass, #[case] reason: EscalationReason) {
+    let mut bench = at_work().see("p.base-merge.1.1", failed(class));
+    bench.step(&[]);
+    assert_eq!((bench.status.state, bench.reason()), (PhaseState::Escalated, Some(reason)));
+    let message = &bench.status.escalation.as_ref().unwrap().message;
+    assert!(message.contains("said why; Retry hands it out again, or merge by hand"), "{message}");
+    let mut bench = bench.order(OrderKind::Retry(1), Some("c9"));
+    bench.step(&[]);
+    assert_eq!((bench.status.attempt, bench.next()), (1, vec!["Integrate(base-merge)".to_owned()]));
+}
+
+#[test]
+fn many_files_with_long_names_leave_room_for_what_to_do() {
+    let paths: Vec<String> = (0..200).map(|n| format!("{}/{n}", "é".repeat(100))).collect();
+    let mut bench = Bench::integrated().with(|world| world.max_dispatches = 0);
+    bench.step(&[(BASE, Answer::Conflict { commit: "b2".into(), paths })]);
+    let message = bench.status.escalation.unwrap().message;
+    assert!(message.contains(", and 180 more, after 0 merges"), "{message}");
+    assert!(message.ends_with("kubectl phasegate why has the commands"), "{message}");
+}
+
 #[test]
 fn at_the_limit_a_person_is_told_how_to_go_on() {
     let message = escalated().status.escalation.unwrap().message;
-    assert!(message.contains("both changed y.py, after 1 merges of it; merge it by hand"), "{message}");
+    assert!(
+        message.contains("both changed y.py, after 1 merges of it; Retry hands it out again, or merge by hand"),
+        "{message}"
+    );
 }
 
 #[test]
