@@ -377,8 +377,12 @@ mod tests {
             context::{OwnWrites, Stores},
             decisions::Trust,
             metrics::Metrics,
+            phase::observe::observe,
         },
-        git::client::GitClient,
+        git::{
+            client::GitClient,
+            ops::{ConflictsAnswer, MergeKind, RefName, Rev},
+        },
     };
 
     #[derive(clap::Parser)]
@@ -466,5 +470,46 @@ mod tests {
         assert!(!is_gone(&context, &holder("p", "phase")).await.unwrap());
         assert!(is_gone(&context, &holder("p", "an earlier one")).await.unwrap());
         assert!(is_gone(&context, &holder("q", "phase")).await.unwrap());
+    }
+
+    /// Of the same character, as long as one is.
+    fn commit(of: &str) -> CommitId {
+        CommitId::new(of.repeat(40)).unwrap()
+    }
+
+    #[tokio::test]
+    async fn the_base_branch_is_merged_as_it_is_by_now_and_joins_as_its_developer_was_given_it() {
+        let mut phase = (*phase("u")).clone();
+        let status = json!({
+            "state": "Developing", "attempt": 2,
+            "release": {"branch": "release/phase-1-v1", "base": commit("b"), "head": commit("a")},
+            "tasks": [
+                {"name": "t", "state": "Waiting", "dispatch": 1, "conflict": commit("d")},
+                {"name": "base-merge", "state": "Working", "agentTask": "p.base-merge.2.1", "dispatch": 1, "conflict": commit("c")},
+            ],
+        });
+        phase.status = Some(serde_json::from_value(status).unwrap());
+        let o = observe(Arc::new(phase), &operator(Value::Null), true, jiff::Timestamp::UNIX_EPOCH);
+        let (own, merge) = (task_status(&o, "t").unwrap(), task_status(&o, "base-merge").unwrap());
+
+        let asked = |task| build::conflicts(&o, task).unwrap().unwrap();
+        let main: Rev = RefName::branch("main").unwrap().into();
+        assert_eq!((asked(merge).ours, asked(merge).theirs), (commit("a").into(), main));
+        assert_eq!(asked(own).theirs, commit("d").into(), "work is merged as it was submitted");
+        let answer = ConflictsAnswer { ours: commit("a"), theirs: commit("e"), files: Vec::new(), total: 1 };
+        let given = build::conflict(merge, answer);
+        assert_eq!((given.with, given.commit), (ConflictWith::BaseBranch, commit("e").into()));
+
+        let source = build::Source {
+            commit: commit("f").into(),
+            resolves: Some(commit("e").into()),
+            uid: "t".to_owned(),
+            run: 1,
+            seconds: 1,
+        };
+        let integrate = build::integrate(&o, merge, source).unwrap();
+        assert_eq!((integrate.resolves, integrate.source), (Some(commit("e")), commit("f")));
+        assert_eq!((integrate.kind, &*integrate.work), (MergeKind::Merge, "p.base-merge.2.1"));
+        assert_eq!(integrate.title, "Merge bugfix/phase-1-base-2: merge the base branch");
     }
 }
