@@ -134,7 +134,7 @@ spec:
   number: 1
   version: 0.1.0
   approval: {required: true}
-  release: {milestone: First words}
+  release: {milestone: first-words}
   tasks: [{name: words, description: Write a file}]
 YAML
 }

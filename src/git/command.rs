@@ -54,7 +54,9 @@ const CONFIG: &[(&str, &str)] = &[
     ("uploadpack.allowAnySHA1InWant", "true"),
     ("uploadpack.allowFilter", "true"),
     ("http.getanyfile", "false"),
-    ("gc.auto", "3000"),
+    // The service collects by itself: `upkeep`.
+    ("gc.auto", "0"),
+    ("receive.autogc", "false"),
     ("gc.pruneExpire", "2.weeks.ago"),
 ];
 

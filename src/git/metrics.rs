@@ -13,6 +13,8 @@ pub(super) struct Metrics {
     pub(super) operations: HistogramVec,
     /// Requests of git clients by endpoint and outcome.
     pub(super) transfers: IntCounterVec,
+    /// Upkeep of one repository, by outcome.
+    pub(super) upkeep: HistogramVec,
 }
 
 impl Metrics {
@@ -28,10 +30,16 @@ impl Metrics {
             Opts::new("phasegate_git_transfers_total", "Requests of git clients."),
             &["endpoint", "outcome"],
         )?;
+        let upkeep = HistogramVec::new(
+            HistogramOpts::new("phasegate_git_upkeep_seconds", "Time of collecting garbage in one repository.")
+                .buckets(vec![0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 1800.0]),
+            &["outcome"],
+        )?;
+        registry.register(Box::new(upkeep.clone()))?;
         registry.register(Box::new(operations.clone()))?;
         registry.register(Box::new(transfers.clone()))?;
         registry.register(Box::new(ProcessCollector::for_self()))?;
-        Ok(Self { registry, operations, transfers })
+        Ok(Self { registry, operations, transfers, upkeep })
     }
 
     /// The text format of Prometheus.

@@ -14,5 +14,6 @@ pub mod ops;
 pub mod people;
 pub mod server;
 pub mod store;
+mod upkeep;
 
 pub use names::{CommitId, InvalidName, RefName, RepositoryId, Rev, TreeId};

@@ -20,6 +20,7 @@ use axum::{
 };
 use clap::Args;
 use tokio::{net::TcpListener, sync::Semaphore};
+use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
 use super::{
@@ -35,6 +36,7 @@ use super::{
     ops::{self, ErrorBody, ErrorCode, Operation},
     people::People,
     store::{Execute, Store, StoreError},
+    upkeep,
 };
 use crate::keys::KeyFile;
 
@@ -113,11 +115,15 @@ pub async fn serve(args: GitArgs) -> Result<(), ServeError> {
     let listener = TcpListener::bind(args.listen).await;
     let listener = listener.map_err(|source| ServeError::Listen { address: args.listen, source })?;
     tracing::info!(address = %args.listen, root = %args.root.display(), "git service starts");
-    let app = app(&args, auth).await?;
-    axum::serve(listener, app)
-        .with_graceful_shutdown(shutdown())
-        .await
-        .map_err(|source| ServeError::Listen { address: args.listen, source })?;
+    let metrics = Metrics::new()?;
+    let app = routes(&args, auth, metrics.clone()).await?;
+    // After the volume was opened: what a killed process left there is gone by then.
+    let stop = CancellationToken::new();
+    let upkeep = tokio::spawn(upkeep::run(args.root.clone(), metrics, stop.clone()));
+    let served = axum::serve(listener, app).with_graceful_shutdown(shutdown()).await;
+    stop.cancel();
+    drop(upkeep.await);
+    served.map_err(|source| ServeError::Listen { address: args.listen, source })?;
     tracing::info!("git service ended");
     Ok(())
 }
@@ -153,11 +159,15 @@ type Shared = Arc<Service>;
 
 /// The routes over an opened volume. Separate from [`serve`] so that callers can bring their own authenticator.
 pub async fn app(args: &GitArgs, auth: Authenticator) -> Result<Router, ServeError> {
+    routes(args, auth, Metrics::new()?).await
+}
+
+async fn routes(args: &GitArgs, auth: Authenticator, counts: Metrics) -> Result<Router, ServeError> {
     let store = Store::open(&args.root).await?;
     let hooks = hook::install(&args.root).map_err(|source| ServeError::Hook { path: args.root.clone(), source })?;
     let backend = Backend { root: args.root.clone(), hooks, max_push: args.max_push_mib << 20 };
     let transfers = Arc::new(Semaphore::new(args.max_transfers.into()));
-    let service = Arc::new(Service { store, auth, backend, transfers, metrics: Metrics::new()? });
+    let service = Arc::new(Service { store, auth, backend, transfers, metrics: counts });
     Ok(Router::new()
         .route("/ops/v1/{namespace}/{repository}/{operation}", post(operation))
         .layer(DefaultBodyLimit::max(MAX_OPERATION))

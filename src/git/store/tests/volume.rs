@@ -116,3 +116,32 @@ async fn a_lock_of_a_git_process_that_was_killed_alone_is_removed_once_it_is_old
     assert!(matches!(world.fail(work.clone()).await, StoreError::Busy { .. }));
     assert!(matches!(world.call(work).await, IntegrateAnswer::Integrated { .. }));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn operations_go_on_while_garbage_is_collected() {
+    let world = World::claimed().await;
+    let base = world.head(&branch("main"));
+    let dir = world.store.repo(&world.id).dir().to_owned();
+    let done = tokio_util::sync::CancellationToken::new();
+    let collecting = tokio::spawn({
+        let done = done.clone();
+        async move {
+            let mut times = 0;
+            while !done.is_cancelled() {
+                crate::git::upkeep::collect(&dir).await.unwrap();
+                times += 1;
+            }
+            times
+        }
+    });
+    for number in 0..40 {
+        let name = format!("t-{number}");
+        let source = world.commit(&base, &name, &[(&name, Some("1"))]);
+        let work = integrate_of(&source, MergeKind::Squash, &name);
+        assert!(matches!(world.call(work).await, IntegrateAnswer::Integrated { .. }));
+    }
+    done.cancel();
+    assert!(collecting.await.unwrap() > 0);
+    assert_eq!(world.git(&["rev-list", "--count", &format!("{base}..{}", release())]), "40");
+    world.git(&["fsck", "--full", "--strict"]);
+}

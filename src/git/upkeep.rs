@@ -1,0 +1,184 @@
+//! Keeps repositories small and quick: one `git gc` at a time, when it is worth it, by the service's own clock.
+//!
+//! Git's own `gc --auto` would run behind a push, in as many repositories at once as are pushed to. Here a repository is looked at
+//! every hour. Pushes and operations are never held up: `gc` keeps what is reachable or younger than two weeks, and a git process
+//! whose pack goes away under it looks for the packs anew by itself. What a killed transfer left behind is cleared as well.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use rand::RngExt;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    command::{CommandError, Git},
+    metrics::Metrics,
+    names::RepositoryId,
+};
+
+/// Pause between two looks at all repositories, on average.
+const PAUSE: Duration = Duration::from_hours(1);
+/// Longest time of one `git gc`.
+const LONGEST: Duration = Duration::from_hours(1);
+/// Loose objects from which on it is worth it.
+const MOST_LOOSE: usize = 2000;
+/// Packs from which on it is worth it.
+const MOST_PACKS: usize = 20;
+/// Age at which what a transfer was receiving is nobody's: none takes so long.
+const ABANDONED: Duration = Duration::from_hours(6);
+/// Objects are spread over this many folders.
+const FANOUT: usize = 256;
+
+/// Looks after all repositories below `root` until told to end.
+pub(super) async fn run(root: PathBuf, metrics: Metrics, stop: CancellationToken) {
+    loop {
+        // Replicas of other releases on the same disks should not all begin at once.
+        let pause = PAUSE.mul_f64(rand::rng().random_range(0.5..1.5));
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = stop.cancelled() => return,
+        }
+        for (id, dir) in repositories(&root).await {
+            tokio::select! {
+                // Git is told to end, and leaves nothing half done.
+                () = stop.cancelled() => return,
+                () = look_after(&id, &dir, &metrics) => {}
+            }
+        }
+    }
+}
+
+/// One repository: clears, and collects if it is worth it.
+pub(super) async fn look_after(id: &RepositoryId, dir: &Path, metrics: &Metrics) {
+    let started = Instant::now();
+    let outcome = match upkeep(dir).await {
+        Ok(Done { cleared, collected }) => {
+            if cleared > 0 {
+                tracing::info!(repository = %id, cleared, "removed what unfinished pushes left");
+            }
+            if !collected {
+                return;
+            }
+            let millis = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+            tracing::info!(repository = %id, millis, "collected garbage");
+            "ok"
+        }
+        Err(error) => {
+            tracing::warn!(repository = %id, %error, "failed to look after the repository; tried again in an hour");
+            "failed"
+        }
+    };
+    metrics.upkeep.with_label_values(&[outcome]).observe(started.elapsed().as_secs_f64());
+}
+
+/// What was done to a repository.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Done {
+    /// Abandoned files and folders that were removed.
+    pub(super) cleared: usize,
+    /// Whether `git gc` ran.
+    pub(super) collected: bool,
+}
+
+/// Why a repository could not be looked after.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum UpkeepError {
+    #[error("failed to look at {path}: {source}")]
+    Io { path: PathBuf, source: io::Error },
+    #[error(transparent)]
+    Git(#[from] CommandError),
+}
+
+async fn upkeep(dir: &Path) -> Result<Done, UpkeepError> {
+    let objects = dir.join("objects");
+    let looked = tokio::task::spawn_blocking(move || {
+        let cleared = clear_abandoned(&objects, ABANDONED)?;
+        Ok::<_, UpkeepError>((cleared, is_worth_it(&objects)?))
+    });
+    let (cleared, collected) = looked
+        .await
+        .unwrap_or_else(|error| Err(UpkeepError::Io { path: dir.to_owned(), source: io::Error::other(error) }))?;
+    if collected {
+        collect(dir).await?;
+    }
+    Ok(Done { cleared, collected })
+}
+
+/// Packs what is reachable, drops what has been unreachable for two weeks, and writes the commit graph.
+pub(super) async fn collect(dir: &Path) -> Result<(), CommandError> {
+    // What is unreachable and young goes into a pack of its own: left loose it would call for the next gc at once.
+    let gc = Git::new(dir, "gc").args(["--quiet", "--cruft", "--prune=2.weeks.ago"]).timeout(LONGEST);
+    gc.run().await?;
+    let graph = Git::new(dir, "commit-graph").args(["write", "--reachable", "--no-progress"]).timeout(LONGEST);
+    graph.run().await.map(drop)
+}
+
+/// Loose objects are counted in one folder of the 256, as `git gc --auto` does: ids are spread evenly.
+fn is_worth_it(objects: &Path) -> Result<bool, UpkeepError> {
+    let loose = entries(&objects.join("17"))?.len() * FANOUT;
+    let packs = entries(&objects.join("pack"))?;
+    let packs = packs.iter().filter(|path| path.extension().is_some_and(|end| end == "pack")).count();
+    Ok(loose > MOST_LOOSE || packs > MOST_PACKS)
+}
+
+/// Removes what a push or a fetch was writing when it was killed, of at least this age.
+fn clear_abandoned(objects: &Path, age: Duration) -> Result<usize, UpkeepError> {
+    let mut cleared = 0;
+    for folder in [objects.to_owned(), objects.join("pack")] {
+        for path in entries(&folder)? {
+            let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+            let left = ["tmp_objdir-", "tmp_pack_", "tmp_idx_", "tmp_obj_", "incoming-"];
+            if left.iter().any(|start| name.starts_with(start)) && is_older(&path, age) {
+                let removed = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+                match removed {
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                        return Err(UpkeepError::Io { path, source: error });
+                    }
+                    _ => cleared += 1,
+                }
+            }
+        }
+    }
+    Ok(cleared)
+}
+
+fn is_older(path: &Path, age: Duration) -> bool {
+    let modified = fs::symlink_metadata(path).and_then(|facts| facts.modified());
+    modified.is_ok_and(|modified| modified.elapsed().is_ok_and(|elapsed| elapsed >= age))
+}
+
+/// Every repository, by name.
+async fn repositories(root: &Path) -> Vec<(RepositoryId, PathBuf)> {
+    let root = root.to_owned();
+    let found = tokio::task::spawn_blocking(move || {
+        let mut found = Vec::new();
+        for namespace in entries(&root).unwrap_or_default() {
+            for dir in entries(&namespace).unwrap_or_default() {
+                let name = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned());
+                let id = name(&namespace)
+                    .zip(name(&dir))
+                    .and_then(|(namespace, name)| RepositoryId::new(&namespace, name.strip_suffix(".git")?).ok());
+                found.extend(id.filter(|_| dir.join("HEAD").is_file()).map(|id| (id, dir)));
+            }
+        }
+        found.sort_by_key(|(id, _)| id.to_string());
+        found
+    });
+    found.await.unwrap_or_default()
+}
+
+/// What is in a folder; nothing if it is not there.
+fn entries(folder: &Path) -> Result<Vec<PathBuf>, UpkeepError> {
+    let failed = |source| UpkeepError::Io { path: folder.to_owned(), source };
+    match fs::read_dir(folder) {
+        Ok(found) => found.map(|entry| entry.map(|entry| entry.path())).collect::<Result<_, _>>().map_err(failed),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(Vec::new()),
+        Err(error) => Err(failed(error)),
+    }
+}
+
+#[cfg(test)]
+mod tests;
