@@ -46,7 +46,7 @@ passed_first() {
   is "main holds the hotfix and nothing else" login.txt "$(git_in "$HOTFIX" hello ls-tree --name-only main)"
   is "it came by its branch" "$(git_in "$HOTFIX" hello rev-parse hotfix/login)" "$(git_in "$HOTFIX" hello rev-parse 'main^2')"
   is "its task was squashed" "hotfix-login/login: Write a file" "$(git_in "$HOTFIX" hello log -1 --format=%s hotfix/login)"
-  has "the plugin calls it a hotfix" "hotfix login" "$(kubectl phasegate -n "$HOTFIX" prepare-release login || true)"
+  has "the plugin calls it a hotfix" "Hotfix login 0.1.1" "$(kubectl phasegate -n "$HOTFIX" prepare-release login || true)"
 }
 
 # went_second RESULT: the review before the hotfix.
