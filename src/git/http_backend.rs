@@ -35,8 +35,18 @@ const MAX_HEAD: u64 = 16 << 10;
 /// Most bytes of git's complaints that are logged.
 const MAX_COMPLAINT: u64 = 4 << 10;
 
-/// All references are hidden from people but these.
-const SHOWN_TO_PEOPLE: [&str; 4] = ["refs", "!refs/heads", "!refs/tags", "!refs/notes"];
+/// Configuration of people's requests. All references are hidden from them but these; what only a hidden one leads to is
+/// not theirs to fetch by its id either, and ids stand in statuses. Hence the opposite of what task pods may.
+const FOR_PEOPLE: [(&str, &str); 6] = [
+    ("transfer.hideRefs", "refs"),
+    ("transfer.hideRefs", "!refs/heads"),
+    ("transfer.hideRefs", "!refs/tags"),
+    ("transfer.hideRefs", "!refs/notes"),
+    ("uploadpack.allowAnySHA1InWant", "false"),
+    ("receive.denyNonFastForwards", "true"),
+];
+/// How a client asks for a newer protocol.
+const PROTOCOL: HeaderName = HeaderName::from_static("git-protocol");
 
 /// One of the four requests a git client makes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -162,8 +172,7 @@ impl Backend {
             vec![("core.hooksPath", &*hooks), ("receive.maxInputSize", &limit), ("http.receivepack", receive)];
         let shown: Vec<String> = shown_private(endpoint, grant);
         if grant.person {
-            config.extend(SHOWN_TO_PEOPLE.map(|name| ("transfer.hideRefs", name)));
-            config.push(("receive.denyNonFastForwards", "true"));
+            config.extend(FOR_PEOPLE);
         } else if !grant.sees_private {
             config.push(("transfer.hideRefs", "refs/phasegate"));
             config.extend(shown.iter().map(|folder| ("transfer.hideRefs", folder.as_str())));
@@ -188,9 +197,13 @@ impl Backend {
             (header::CONTENT_TYPE, "CONTENT_TYPE"),
             (header::CONTENT_LENGTH, "CONTENT_LENGTH"),
             (header::CONTENT_ENCODING, "HTTP_CONTENT_ENCODING"),
-            (HeaderName::from_static("git-protocol"), "GIT_PROTOCOL"),
+            (PROTOCOL, "GIT_PROTOCOL"),
         ];
         for (name, variable) in passed {
+            // Version 2 gives whatever object a client names; the first one looks whether a shown reference leads to it.
+            if grant.person && name == PROTOCOL {
+                continue;
+            }
             if let Some(value) = parts.headers.get(name).and_then(|value| value.to_str().ok()).filter(|v| plain(v)) {
                 command.env(variable, value);
             }

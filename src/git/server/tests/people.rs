@@ -3,6 +3,7 @@
 use rstest::rstest;
 
 use super::support::*;
+use crate::git::CommitId;
 
 const FIX: &str = "HEAD:refs/heads/bugfix/phase-1-by-hand";
 
@@ -96,6 +97,39 @@ async fn people_see_branches_tags_and_notes_and_nothing_else() {
         }
         assert!(!seen.contains("refs/phasegate") && !seen.contains("refs/upstream"), "{seen}");
     }
+}
+
+/// What the service answers a reader whose client asks for this object without asking what there is.
+async fn wanted(served: &Served, id: &CommitId, version: u8) -> String {
+    let want = format!("0032want {id}\n");
+    let (protocol, body) = match version {
+        2 => ("version=2", format!("0011command=fetch0001{want}0009done\n0000")),
+        _ => ("version=0", format!("{want}00000009done\n")),
+    };
+    let request = http().post(format!("{}/team/hello.git/git-upload-pack", served.url));
+    let request = request.basic_auth("me", Some("reader-of-hello")).header("git-protocol", protocol);
+    let request = request.header("content-type", "application/x-git-upload-pack-request").body(body);
+    String::from_utf8_lossy(&request.send().await.unwrap().bytes().await.unwrap()).into_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_gets_a_private_commit_by_its_id() {
+    let served = served().await;
+    let klein = served.work("klein").await;
+    assert!(klein.push("HEAD:refs/phasegate/logs/uid-klein/1").await.0);
+    let private = klein.head().await;
+    for version in [0, 2] {
+        let answer = wanted(&served, &private, version).await;
+        assert!(!answer.contains("PACK"), "version {version}: {answer}");
+    }
+    let pusher = served.person("pusher-of-hello").await;
+    assert!(pusher.push(FIX).await.0);
+    let shown = pusher.head().await;
+    // No branch is at it any more, but one leads to it.
+    ok(pusher.git(&["commit", "--quiet", "--allow-empty", "-m", "more"]).await);
+    assert!(pusher.push(FIX).await.0);
+    assert!(wanted(&served, &shown, 0).await.contains("PACK"));
+    assert!(wanted(&served, &private, 0).await.contains("not our ref"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
