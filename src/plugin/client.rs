@@ -1,13 +1,11 @@
 //! The cluster as the person sees it: reads, and the one write, a Decision. No rendering here.
 
-use std::path::Path;
-
 use futures::TryStreamExt;
 use k8s_openapi::api::authentication::v1::SelfSubjectReview;
 use kube::{
     Api, Client, Config,
     api::{ListParams, PostParams},
-    config::{KubeConfigOptions, Kubeconfig},
+    config::{KubeConfigOptions, Kubeconfig, KubeconfigError},
     runtime::watcher,
 };
 use rand::RngExt;
@@ -21,7 +19,7 @@ pub(crate) enum Error {
     #[error("failed to start: {0}")]
     Runtime(std::io::Error),
     #[error("failed to read the kubeconfig: {0}; name it with --kubeconfig and the context with --context")]
-    Config(Box<kube::config::KubeconfigError>),
+    Config(Box<KubeconfigError>),
     #[error("failed to {what}: {}", reason(source))]
     Api { what: String, source: Box<kube::Error> },
     #[error("there is no phase {name} in namespace {namespace}{known}")]
@@ -201,12 +199,22 @@ impl Cluster {
 }
 
 /// The kubeconfig as kubectl would read it with the same flags.
-pub(crate) async fn config(target: &Target) -> Result<Config, kube::config::KubeconfigError> {
+fn kubeconfig(target: &Target) -> Result<Kubeconfig, KubeconfigError> {
+    target.kubeconfig.as_ref().map_or_else(Kubeconfig::read, Kubeconfig::read_from)
+}
+
+/// How to connect, as kubectl would with the same flags.
+pub(crate) async fn config(target: &Target) -> Result<Config, KubeconfigError> {
     let options = KubeConfigOptions { context: target.context.clone(), ..KubeConfigOptions::default() };
-    match &target.kubeconfig {
-        Some(path) => Config::from_custom_kubeconfig(Kubeconfig::read_from(Path::new(path))?, &options).await,
-        None => Config::from_kubeconfig(&options).await,
+    Config::from_custom_kubeconfig(kubeconfig(target)?, &options).await
+}
+
+/// The context that these flags mean now, by its name.
+pub(crate) fn context(target: &Target) -> Result<Option<String>, KubeconfigError> {
+    if target.context.is_some() {
+        return Ok(target.context.clone());
     }
+    Ok(kubeconfig(target)?.current_context.filter(|name| !name.is_empty()))
 }
 
 /// Five characters that may end an object's name.

@@ -8,7 +8,10 @@ use std::{
 use tokio::process::Command;
 
 use super::super::client::Error;
-use crate::{git::names::RepositoryId, plugin::args::GitService};
+use crate::{
+    git::names::RepositoryId,
+    plugin::args::{GitService, Target},
+};
 
 /// Addresses in clones start with it.
 const SCHEME: &str = "phasegate://";
@@ -23,12 +26,24 @@ const HELPER: &str =
 pub(super) struct Place {
     /// Namespace of the repository.
     pub(super) namespace: String,
-    /// Context of the kubeconfig, if it was named.
+    /// Context of the kubeconfig: the current one may be another later.
     pub(super) context: Option<String>,
     /// The kubeconfig, if it was named.
     pub(super) kubeconfig: Option<PathBuf>,
     /// The git service.
     pub(super) service: GitService,
+}
+
+impl Place {
+    /// The cluster and namespace to go to, given these flags. A kubeconfig that is named now has contexts of its own.
+    pub(super) fn target(&self, given: &Target) -> Target {
+        let kept = given.kubeconfig.is_none();
+        Target {
+            namespace: Some(self.namespace.clone()),
+            context: given.context.clone().or_else(|| self.context.clone().filter(|_| kept)),
+            kubeconfig: given.kubeconfig.clone().or_else(|| self.kubeconfig.clone()),
+        }
+    }
 }
 
 /// A way to the git service that is open.
@@ -65,8 +80,12 @@ pub(super) fn clone_arguments(place: &Place, repository: &str, dir: Option<&Path
     arguments
 }
 
-/// What git's configuration is for this one command, in its environment: entries of `GIT_CONFIG_KEY_n` and `…VALUE_n`.
-fn environment(way: &Way) -> Vec<(String, String)> {
+/// Variable with how many settings there are in the environment.
+const COUNT: &str = "GIT_CONFIG_COUNT";
+
+/// What git's configuration is for this one command, in its environment: entries of `GIT_CONFIG_KEY_n` and `…VALUE_n`, after
+/// the `taken` ones that the caller's environment has.
+fn environment(way: &Way, taken: usize) -> Vec<(String, String)> {
     let address = format!("http://127.0.0.1:{}/", way.port);
     let settings = [
         (format!("url.{address}.insteadOf"), SCHEME),
@@ -77,11 +96,13 @@ fn environment(way: &Way) -> Vec<(String, String)> {
         (format!("http.{address}.followRedirects"), "false"),
     ];
     let mut variables = vec![
-        ("GIT_CONFIG_COUNT".to_owned(), settings.len().to_string()),
+        (COUNT.to_owned(), (taken + settings.len()).to_string()),
+        // A token that is refused is no reason to ask for a password, on the terminal or in a window.
         ("GIT_TERMINAL_PROMPT".to_owned(), "0".to_owned()),
+        ("GIT_ASKPASS".to_owned(), String::new()),
         (TOKEN.to_owned(), way.token.clone()),
     ];
-    for (number, (key, value)) in settings.into_iter().enumerate() {
+    for (number, (key, value)) in (taken..).zip(settings) {
         variables.push((format!("GIT_CONFIG_KEY_{number}"), key));
         variables.push((format!("GIT_CONFIG_VALUE_{number}"), value.to_owned()));
     }
@@ -90,7 +111,8 @@ fn environment(way: &Way) -> Vec<(String, String)> {
 
 /// Runs git with this way, its output and exit code as ours.
 pub(super) async fn run(way: &Way, arguments: &[String]) -> Result<ExitCode, Error> {
-    let status = Command::new("git").args(arguments).envs(environment(way)).kill_on_drop(true).status().await;
+    let taken = std::env::var(COUNT).ok().and_then(|count| count.parse().ok()).unwrap_or_default();
+    let status = Command::new("git").args(arguments).envs(environment(way, taken)).kill_on_drop(true).status().await;
     let status = status.map_err(|error| Error::Said(format!("failed to run git: {error}; is it installed?")))?;
     // A signal has no code.
     Ok(ExitCode::from(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1)))

@@ -13,12 +13,12 @@ use std::{
     process::ExitCode,
 };
 
-use kube::{Client, Config};
+use kube::{Client, Config, config::KubeconfigError};
 
 use self::child::{Place, Way};
 use super::{
     args::{Access, Target},
-    client::{Error, api_error, config},
+    client::{Error, api_error, config, context},
 };
 
 /// What git runs with: a way to the service, open as long as this lives.
@@ -40,7 +40,7 @@ pub(super) async fn clone(
     let config = read(target).await?;
     let place = Place {
         namespace: target.namespace.clone().unwrap_or_else(|| config.default_namespace.clone()),
-        context: target.context.clone(),
+        context: context(target).map_err(unreadable)?,
         kubeconfig: target.kubeconfig.as_deref().map(absolute).transpose()?,
         service: access.git_service.clone().unwrap_or_default(),
     };
@@ -59,17 +59,16 @@ pub(super) async fn git(target: &Target, access: &Access, arguments: &[String]) 
     if let Some(service) = &access.git_service {
         place.service = service.clone();
     }
-    let target = Target {
-        namespace: Some(place.namespace.clone()),
-        context: target.context.clone().or_else(|| place.context.clone()),
-        kubeconfig: target.kubeconfig.clone().or_else(|| place.kubeconfig.clone()),
-    };
-    let open = open(read(&target).await?, access, &place).await?;
+    let open = open(read(&place.target(target)).await?, access, &place).await?;
     child::run(&open.way, arguments).await
 }
 
 async fn read(target: &Target) -> Result<Config, Error> {
-    config(target).await.map_err(|error| Error::Config(Box::new(error)))
+    config(target).await.map_err(unreadable)
+}
+
+fn unreadable(error: KubeconfigError) -> Error {
+    Error::Config(Box::new(error))
 }
 
 async fn open(config: Config, access: &Access, place: &Place) -> Result<Open, Error> {

@@ -31,7 +31,8 @@ impl Drop for Tunnel {
 pub(super) async fn open(client: Client, service: &GitService) -> Result<Tunnel, Error> {
     let pods: Api<Pod> = Api::namespaced(client, &service.namespace);
     let pod = service.pod();
-    let what = format!("reach the git service, pod {}/{pod}", service.namespace);
+    let what =
+        format!("reach the git service, pod {}/{pod} (--git-service NAMESPACE/NAME names another)", service.namespace);
     drop(pods.portforward(&pod, &[PORT]).await.map_err(api_error(what))?);
     let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
     let port = listener.local_addr()?.port();

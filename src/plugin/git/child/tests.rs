@@ -32,6 +32,39 @@ fn what_a_clone_remembers_is_where_it_came_from() {
     assert_eq!(parse(&text).unwrap(), place());
 }
 
+fn flags(context: Option<&str>, kubeconfig: Option<&str>) -> Target {
+    Target {
+        namespace: Some("elsewhere".to_owned()),
+        context: context.map(str::to_owned),
+        kubeconfig: kubeconfig.map(Into::into),
+    }
+}
+
+#[rstest]
+#[case::as_cloned(flags(None, None), Some("prod"), "/home/me/a b")]
+#[case::another_context(flags(Some("test"), None), Some("test"), "/home/me/a b")]
+#[case::another_kubeconfig(flags(None, Some("other")), None, "other")]
+#[case::both(flags(Some("test"), Some("other")), Some("test"), "other")]
+fn a_clone_is_of_one_cluster_and_namespace(#[case] given: Target, #[case] context: Option<&str>, #[case] file: &str) {
+    let target = place().target(&given);
+    assert_eq!(target.namespace.as_deref(), Some("team"));
+    assert_eq!(target.context.as_deref(), context);
+    assert_eq!(target.kubeconfig.as_deref(), Some(Path::new(file)));
+}
+
+#[test]
+fn what_git_is_given_comes_after_what_the_caller_gave_and_asks_nobody() {
+    let variables = environment(&Way { port: 1, token: "secret".to_owned() }, 2);
+    let value = |name: &str| variables.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
+    assert_eq!(value("GIT_CONFIG_COUNT"), Some("7"));
+    assert_eq!(value("GIT_CONFIG_KEY_1"), None);
+    assert_eq!(value("GIT_CONFIG_KEY_2"), Some("url.http://127.0.0.1:1/.insteadOf"));
+    assert_eq!(value("GIT_CONFIG_VALUE_6"), Some("false"));
+    assert_eq!((value("GIT_ASKPASS"), value("GIT_TERMINAL_PROMPT")), (Some(""), Some("0")));
+    let with_token: Vec<_> = variables.iter().filter(|(_, value)| value.contains("secret")).collect();
+    assert_eq!(with_token, [&(TOKEN.to_owned(), "secret".to_owned())]);
+}
+
 #[rstest]
 #[case::no_clone_of_ours("", "this folder is in no clone that kubectl phasegate clone made")]
 #[case::a_bad_service("phasegate.namespace\nteam\0phasegate.service\nx\0", "is not of the form NAMESPACE/NAME")]
