@@ -29,6 +29,10 @@ const MAX_STDOUT: usize = 16 << 20;
 /// Bytes of an answer that are read at once where it is not kept.
 const PIECE: usize = 64 << 10;
 
+/// Most bytes that git takes at once, as `GIT_ALLOC_LIMIT`: what a packed object may come to in memory. Files above
+/// `core.bigFileThreshold` that are not packed as differences need none.
+pub(crate) const MAX_OBJECT: &str = "256m";
+
 /// Configuration of every git process of the service. Here and not in the repositories' files, so that a new version
 /// of the service changes all of them.
 const CONFIG: &[(&str, &str)] = &[
@@ -39,6 +43,8 @@ const CONFIG: &[(&str, &str)] = &[
     ("core.packedRefsTimeout", "5000"),
     ("core.logAllRefUpdates", "false"),
     ("core.quotePath", "false"),
+    // Larger files are read and written in pieces, neither compared nor packed as differences.
+    ("core.bigFileThreshold", "64m"),
     ("merge.renames", "true"),
     ("merge.directoryRenames", "false"),
     ("merge.renameLimit", "1000"),
@@ -177,7 +183,7 @@ impl Git {
     /// `git {name}` with the repository at `dir`.
     pub(crate) fn new(dir: &Path, name: &str) -> Self {
         let mut command = bare_command("git", &[]);
-        command.arg(name).env("GIT_DIR", dir).current_dir("/");
+        command.arg(name).env("GIT_DIR", dir).env("GIT_ALLOC_LIMIT", MAX_OBJECT).current_dir("/");
         Self::of(command, name)
     }
 

@@ -19,6 +19,7 @@ pub(super) const PERSON: &str = "PHASEGATE_PERSON";
 const SCRIPT: &str = r#"#!/bin/sh
 # Written by phasegate at every start. Refuses what the service did not allow for this request.
 set -uf
+count=0
 # Whether a person may push the branch: bugfix/phase-{N}-{name} or bugfix/hotfix-{name}/{name}, but not the branches that
 # the operator hands to tasks.
 fix() {
@@ -35,9 +36,19 @@ while read -r _ new ref; do
     *[!0]*) ;;
     *) echo "phasegate: $ref cannot be deleted by a push" >&2; exit 1 ;;
   esac
+  case $ref in
+    refs/upstream/*) ;; # A mirror has as many as there are.
+    *) count=$((count + 1)) ;;
+  esac
+  if [ "$count" -gt 16 ]; then
+    echo "phasegate: a push may move at most 16 references" >&2; exit 1
+  fi
   found=no
   for allowed in ${PHASEGATE_ALLOWED_REFS-}; do
     case $allowed in
+      refs/phasegate/*/) # One reference for each run, and nothing below it.
+        run=${ref#"$allowed"}
+        case $run in "$ref" | '' | 0* | *[!0-9]* | ?????*) ;; *) found=yes ;; esac ;;
       */) case $ref in "$allowed"?*) found=yes ;; esac ;;
       *) [ "$ref" = "$allowed" ] && found=yes ;;
     esac
@@ -103,7 +114,11 @@ mod tests {
     #[case("refs/tags/v1", false)]
     #[case("refs/notes/phasegate", false)]
     #[case("refs/phasegate/logs/t/1", true)]
-    #[case("refs/phasegate/logs/t/1/x", true)]
+    #[case("refs/phasegate/logs/t/9999", true)]
+    #[case("refs/phasegate/logs/t/1/x", false)]
+    #[case("refs/phasegate/logs/t/x", false)]
+    #[case("refs/phasegate/logs/t/01", false)]
+    #[case("refs/phasegate/logs/t/10000", false)]
     #[case("refs/phasegate/logs/t2/1", false)]
     #[case("refs/phasegate/logs/t", false)]
     #[case("HEAD", false)]
@@ -121,6 +136,15 @@ mod tests {
     fn one_refused_name_refuses_the_whole_push() {
         let lines = format!("{ZERO} {ONE} refs/heads/a\n{ZERO} {ONE} refs/heads/main\n");
         assert!(!passes("refs/heads/a", &lines));
+    }
+
+    #[test]
+    fn a_flood_of_names_is_refused_but_for_mirrors() {
+        let line = |n| format!("{ZERO} {ONE} refs/phasegate/logs/t/{n}\n");
+        let lines = |count: u32| (1..=count).map(line).collect::<Vec<_>>().concat();
+        assert!(passes("refs/phasegate/logs/t/", &lines(16)));
+        assert!(!passes("refs/phasegate/logs/t/", &lines(17)));
+        assert!(passes("refs/upstream/", &lines(3000).replace("phasegate/logs/t", "upstream/heads")));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Smart HTTP through `git http-backend`, streaming both ways.
 //!
 //! A request comes here after it was authorised. What it may see and push is put into the environment of the git process;
-//! nothing of the request itself reaches git but its body and three checked headers.
+//! nothing of the request itself reaches git but its body, bounded and unpacked, and three checked headers.
 
 use std::{io, path::PathBuf, process::Stdio, time::Duration};
 
@@ -10,26 +10,27 @@ use axum::{
     http::{HeaderName, HeaderValue, StatusCode, header, request::Parts},
     response::Response,
 };
-use futures::TryStreamExt as _;
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
     process::{Child, ChildStderr, ChildStdin},
 };
-use tokio_util::io::{ReaderStream, StreamReader};
+use tokio_util::io::ReaderStream;
 
 use super::{
     auth::Grant,
-    command::{Group, bare_command, end},
+    command::{Group, MAX_OBJECT, bare_command, end},
     hook,
     names::RepositoryId,
+    request::{Bounded, is_gzip},
 };
 
 /// Longest time of one transfer.
 const TRANSFER_TIMEOUT: Duration = Duration::from_mins(30);
 /// Longest time until git answers its first line: receiving and checking a large push comes before it.
 const ANSWER_TIMEOUT: Duration = Duration::from_mins(20);
-/// Most bytes a fetch may ask with.
-const MAX_FETCH_REQUEST: u64 = 64 << 20;
+/// Most bytes read of a request that git has refused before its end, and longest time for it.
+const MAX_REST: u64 = 64 << 20;
+const REST_TIMEOUT: Duration = Duration::from_mins(1);
 /// Most bytes of the answer's head.
 const MAX_HEAD: u64 = 16 << 10;
 /// Most bytes of git's complaints that are logged.
@@ -132,7 +133,7 @@ impl Backend {
         repository: &RepositoryId,
         grant: &Grant,
         parts: &Parts,
-        body: Body,
+        body: Bounded,
         permit: tokio::sync::OwnedSemaphorePermit,
     ) -> io::Result<Response> {
         let mut child = self.command(endpoint, repository, grant, parts).spawn()?;
@@ -141,12 +142,7 @@ impl Backend {
         let (Some(stdin), Some(stdout), Some(stderr)) = pipes else {
             return Err(io::Error::other("git http-backend has no pipes"));
         };
-        let limit = match endpoint {
-            Endpoint::Push => self.max_push.saturating_add(16 << 20),
-            Endpoint::FetchRefs | Endpoint::PushRefs => 0,
-            Endpoint::Fetch => MAX_FETCH_REQUEST,
-        };
-        tokio::spawn(feed(body, stdin, limit));
+        tokio::spawn(feed(body, stdin));
         let watch = Watch { endpoint, repository: repository.to_string(), caller: grant.caller.clone() };
         tokio::spawn(async move {
             watch.until_end(child, group, stderr).await;
@@ -182,6 +178,7 @@ impl Backend {
             .arg("http-backend")
             .env("GIT_PROJECT_ROOT", &self.root)
             .env("GIT_HTTP_EXPORT_ALL", "1")
+            .env("GIT_ALLOC_LIMIT", MAX_OBJECT)
             .env("PATH_INFO", format!("/{}/{}.git/{}", repository.namespace(), repository.name(), endpoint.path()))
             .env("QUERY_STRING", endpoint.query())
             .env("REQUEST_METHOD", endpoint.method())
@@ -196,10 +193,13 @@ impl Backend {
         let passed = [
             (header::CONTENT_TYPE, "CONTENT_TYPE"),
             (header::CONTENT_LENGTH, "CONTENT_LENGTH"),
-            (header::CONTENT_ENCODING, "HTTP_CONTENT_ENCODING"),
             (PROTOCOL, "GIT_PROTOCOL"),
         ];
         for (name, variable) in passed {
+            // What was unpacked has another length.
+            if name == header::CONTENT_LENGTH && is_gzip(parts) {
+                continue;
+            }
             // Version 2 gives whatever object a client names; the first one looks whether a shown reference leads to it.
             if grant.person && name == PROTOCOL {
                 continue;
@@ -225,14 +225,17 @@ fn shown_private(endpoint: Endpoint, grant: &Grant) -> Vec<String> {
     folders.map(|name| format!("!{}", name.trim_end_matches('/'))).collect()
 }
 
-/// The request's body goes to git, up to a limit; beyond it git sees an early end and refuses.
-async fn feed(body: Body, mut stdin: ChildStdin, limit: u64) {
-    let reader = StreamReader::new(body.into_data_stream().map_err(io::Error::other));
-    let copied = tokio::time::timeout(TRANSFER_TIMEOUT, tokio::io::copy(&mut reader.take(limit), &mut stdin)).await;
+/// The request's body goes to git.
+async fn feed(mut body: Bounded, mut stdin: ChildStdin) {
+    let copied = tokio::time::timeout(TRANSFER_TIMEOUT, tokio::io::copy(&mut body, &mut stdin)).await;
     match copied {
         Ok(Ok(bytes)) => tracing::debug!(bytes, "request body handed to git"),
-        // Git ended first, or the client left; both are told elsewhere.
-        Ok(Err(error)) => tracing::debug!(%error, "request body was cut short"),
+        // Git ended first, or the client left; both are told elsewhere. A client hears git's words once it has sent all.
+        Ok(Err(error)) => {
+            tracing::debug!(%error, "request body was cut short");
+            let (mut rest, mut nowhere) = (body.take(MAX_REST), tokio::io::sink());
+            let _ = tokio::time::timeout(REST_TIMEOUT, tokio::io::copy(&mut rest, &mut nowhere)).await;
+        }
         Err(_) => tracing::warn!("request body took too long"),
     }
     let _ = stdin.shutdown().await;

@@ -12,6 +12,7 @@ mod metrics;
 pub mod names;
 pub mod ops;
 pub mod people;
+mod request;
 pub mod server;
 pub mod store;
 mod upkeep;

@@ -35,6 +35,7 @@ use super::{
     names::RepositoryId,
     ops::{self, ErrorBody, ErrorCode, Operation},
     people::People,
+    request,
     store::{Execute, Store, StoreError},
     upkeep,
 };
@@ -367,6 +368,13 @@ async fn authorised(
     let turn = tokio::time::timeout(TRANSFER_WAIT, Arc::clone(&service.transfers).acquire_owned()).await;
     let Ok(Ok(permit)) = turn else {
         return turned_away(&Denied::Unavailable("too many transfers are under way; try again".to_owned()));
+    };
+    let body = match request::accept(endpoint, parts, body, service.backend.max_push).await {
+        Ok(body) => body,
+        Err(refused) => {
+            tracing::info!(repository = %id, caller = grant.caller, words = refused.words, "request refused");
+            return words(refused.status, &refused.words);
+        }
     };
     match service.backend.serve(endpoint, id, grant, parts, body, permit).await {
         Ok(response) => response,

@@ -2,83 +2,34 @@
 
 use std::time::Duration;
 
-use super::support::*;
+use super::{flow::*, support::*};
 use crate::git::{
     client::{ClientError, GitClient},
     ops::*,
 };
 
-fn ensure() -> EnsureRepository {
-    EnsureRepository { base: RefName::branch("main").unwrap(), upstream: false }
-}
-
-fn phase() -> PhaseKey {
-    PhaseKey { uid: "uid-1".to_owned(), namespace: "team".to_owned(), name: "hello-1".to_owned() }
-}
-
-fn author() -> Signature {
-    Signature { name: "Klein".to_owned(), email: "klein@example.org".to_owned(), seconds: 1_700_000_000 }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_phase_goes_from_claim_to_merge_and_a_redo_changes_nothing() {
     let served = served().await;
     let client = served.client("operator").with_correlation("hello-1-a1");
-    let (base, release) = (RefName::branch("main").unwrap(), RefName::branch("release/phase-1-v1.0.0").unwrap());
-    let tag = RefName::tag("phase-1-v1.0.0").unwrap();
-    let claim = ClaimRelease {
-        phase: phase(),
-        release: release.clone(),
-        base: base.clone(),
-        claim: RefName::new("refs/phasegate/claims/phase-1").unwrap(),
-        tag: tag.clone(),
-        reapply: None,
-    };
+    let claim = claim();
     let claimed = client.call("team", "hello", &claim).await.unwrap();
     let ClaimReleaseAnswer::Claimed { base: start, .. } = claimed else { panic!("{claimed:?}") };
 
     let work = served.work("klein").await;
     assert!(work.push("HEAD:refs/heads/feature/phase-1-a").await.0);
-    let integrate = Integrate {
-        release: release.clone(),
-        base: base.clone(),
-        expected_head: Some(start.clone()),
-        source: work.head().await,
-        resolves: None,
-        kind: MergeKind::Squash,
-        task_uid: "uid-klein".to_owned(),
-        run: 1,
-        phase_uid: phase().uid,
-        work: "hello-1.a.1.1".to_owned(),
-        title: "phase-1-a: work".to_owned(),
-        body: String::new(),
-        author: author(),
-    };
+    let integrate = integrate(work.head().await, &start);
     let integrated = client.call("team", "hello", &integrate).await.unwrap();
     assert_eq!(client.call("team", "hello", &integrate).await.unwrap(), integrated);
     let IntegrateAnswer::Integrated { head, tree, .. } = integrated else { panic!("{integrated:?}") };
 
-    let merge = MergeToBase {
-        phase: phase(),
-        release,
-        rolls_back: None,
-        head,
-        tree,
-        base,
-        expected_base: start,
-        unmoved: Vec::new(),
-        tags: vec![TagSpec { name: tag.clone(), message: "phase 1 v1.0.0".to_owned() }],
-        title: "Merge phase 1 v1.0.0".to_owned(),
-        body: String::new(),
-        note: "score 9.91".to_owned(),
-        author: author(),
-    };
+    let merge = merge(head, tree, start);
     let merged = client.call("team", "hello", &merge).await.unwrap();
     let MergeToBaseAnswer::Merged { commit, .. } = merged.clone() else { panic!("{merged:?}") };
 
     let before = served.refs();
     assert_eq!(client.call("team", "hello", &merge).await.unwrap(), merged);
-    let adopted = ClaimReleaseAnswer::Adopted { commit, tag, score: None };
+    let adopted = ClaimReleaseAnswer::Adopted { commit, tag: tag(), score: None };
     assert_eq!(client.call("team", "hello", &claim).await.unwrap(), adopted);
     assert_eq!(served.refs(), before);
     let tags = ok(work.git(&["ls-remote", &served.remote("check"), "refs/tags/*"]).await);

@@ -118,14 +118,13 @@ pub(crate) async fn served() -> Served {
     served_with(64).await
 }
 
-pub(crate) async fn served_with(max_push_mib: u64) -> Served {
-    let folder = tempfile::tempdir().unwrap();
-    let root = folder.path().join("repositories");
+/// The service over the volume at `root`, on a port of its own; its address and its tasks.
+pub(super) async fn serve(root: &Path, max_push_mib: u64) -> (String, Tasks) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let listen = listener.local_addr().unwrap();
     let args = GitArgs {
         listen,
-        root: root.clone(),
+        root: root.to_owned(),
         operator_service_account: vec!["system:serviceaccount:phasegate:operator".to_owned()],
         task_service_account: "task".to_owned(),
         max_push_mib,
@@ -141,7 +140,23 @@ pub(crate) async fn served_with(max_push_mib: u64) -> Served {
     let auth = auth.with_people(People::new(Persons, KeyFile::new(None)));
     let app = app(&args, auth).await.unwrap();
     tokio::spawn(async move { axum::serve(listener, app).await });
-    let served = Served { url: format!("http://{listen}"), root, tasks, folder };
+    (format!("http://{listen}"), tasks)
+}
+
+pub(crate) async fn served_with(max_push_mib: u64) -> Served {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("repositories");
+    started(folder, root, max_push_mib).await
+}
+
+/// The same over a volume that the caller brings.
+pub(super) async fn served_at(root: PathBuf) -> Served {
+    started(tempfile::tempdir().unwrap(), root, 64).await
+}
+
+async fn started(folder: TempDir, root: PathBuf, max_push_mib: u64) -> Served {
+    let (url, tasks) = serve(&root, max_push_mib).await;
+    let served = Served { url, root, tasks, folder };
     let ensure = EnsureRepository { base: RefName::branch("main").unwrap(), upstream: false };
     served.client("operator").call("team", "hello", &ensure).await.unwrap();
     served
@@ -184,13 +199,54 @@ impl Served {
         work
     }
 
+    /// Another clone by that task, as its branches are.
+    pub(crate) async fn clone_of(&self, task: &str, name: &str) -> Work {
+        let work = Work { dir: self.folder.path().join(name) };
+        std::fs::create_dir_all(&work.dir).unwrap();
+        ok(work.git(&["clone", "--quiet", &self.remote(task), "."]).await);
+        work
+    }
+
+    /// Git finds nothing wrong with the repository.
+    pub(crate) fn sound(&self) {
+        sound(&self.root);
+    }
+
+    /// How much of pushes that came to nothing is left on the volume.
+    pub(crate) fn unfinished(&self) -> usize {
+        unfinished(&self.root)
+    }
+
     /// References on the volume.
     pub(crate) fn refs(&self) -> String {
-        let mut command = Command::new("git");
-        command.args(["for-each-ref", "--format=%(refname) %(objectname)"]);
-        let output = command.env("GIT_DIR", self.root.join("team/hello.git")).output().unwrap();
-        String::from_utf8(output.stdout).unwrap()
+        refs(&self.root)
     }
+}
+
+fn repository(root: &Path, args: &[&str]) -> Output {
+    let mut command = Command::new("git");
+    command.args(["-c", "safe.directory=*"]).args(args).env("GIT_DIR", root.join("team/hello.git"));
+    command.output().unwrap()
+}
+
+pub(super) fn refs(root: &Path) -> String {
+    let output = repository(root, &["for-each-ref", "--format=%(refname) %(objectname)"]);
+    String::from_utf8(output.stdout).unwrap()
+}
+
+pub(super) fn sound(root: &Path) {
+    let output = repository(root, &["fsck", "--full", "--strict", "--no-dangling", "--no-progress"]);
+    let said = [output.stdout, output.stderr].concat();
+    assert!(output.status.success() && said.is_empty(), "{}", String::from_utf8_lossy(&said));
+}
+
+pub(super) fn unfinished(root: &Path) -> usize {
+    let objects = std::fs::read_dir(root.join("team/hello.git/objects"));
+    objects
+        .into_iter()
+        .flatten()
+        .filter(|entry| entry.as_ref().unwrap().file_name().to_string_lossy().starts_with("tmp_"))
+        .count()
 }
 
 /// A work tree of a git client that knows nothing of this machine.
@@ -240,6 +296,9 @@ pub(crate) async fn git(dir: &Path, args: &[&str]) -> Output {
         .env("GIT_CONFIG_GLOBAL", "/dev/null")
         .env("GIT_TERMINAL_PROMPT", "0")
         .env("no_proxy", "*")
+        // The same commits at every run.
+        .env("GIT_AUTHOR_DATE", "1700000000 +0000")
+        .env("GIT_COMMITTER_DATE", "1700000000 +0000")
         .output()
         .await
         .unwrap()
