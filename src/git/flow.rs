@@ -177,6 +177,16 @@ pub fn archived(owner_uid: &str, name: &RefName) -> Result<RefName, InvalidName>
     RefName::new(format!("refs/phasegate/archive/{owner_uid}/{rest}"))
 }
 
+/// Where a merge and its tags are while they are pushed to the upstream: `refs/phasegate/push/{uid of the phase}`.
+pub fn push_refs(phase_uid: &str) -> Result<RefName, InvalidName> {
+    RefName::new(format!("refs/phasegate/push/{phase_uid}"))
+}
+
+/// First line of the commit that joins the base branch and the upstream's.
+pub fn upstream_title(base: &RefName) -> String {
+    format!("Merge {} of the upstream", base.short())
+}
+
 /// The upstream's copy of a branch: `refs/upstream/heads/{branch}`.
 pub fn upstream_of(branch: &RefName) -> Result<RefName, InvalidName> {
     RefName::new(format!("refs/upstream/heads/{}", branch.short()))

@@ -61,6 +61,8 @@ struct Refs {
     line: Line,
     release: RefName,
     base: RefName,
+    /// The upstream's copy of the base branch, if there is an upstream.
+    upstream: Option<RefName>,
 }
 
 fn refs(o: &Observed) -> Result<Refs, InvalidName> {
@@ -71,14 +73,17 @@ fn refs(o: &Observed) -> Result<Refs, InvalidName> {
         None => line.release_branch(&o.phase.spec.version)?,
     };
     let base = o.repository.as_ref().map_or("main", |repository| repository.spec.base_branch.as_str());
-    Ok(Refs { line, release, base: RefName::branch(base)? })
+    let base = RefName::branch(base)?;
+    let has_upstream = o.repository.as_ref().is_some_and(|repository| repository.spec.upstream.is_some());
+    let upstream = if has_upstream { Some(flow::upstream_of(&base)?) } else { None };
+    Ok(Refs { line, release, base, upstream })
 }
 
 /// The claim of the phase's number.
 pub(super) fn claim(o: &Observed) -> Result<ClaimRelease, InvalidName> {
-    let Refs { line, release, base } = refs(o)?;
+    let Refs { line, release, base, upstream } = refs(o)?;
     let (claim, tag) = (line.claim()?, line.completion_tag(&o.phase.spec.version)?);
-    Ok(ClaimRelease { phase: key(&o.phase), release, base, claim, tag, reapply: reapply(o)? })
+    Ok(ClaimRelease { phase: key(&o.phase), release, base, upstream, claim, tag, reapply: reapply(o)? })
 }
 
 /// What was rolled back comes back, if the record knows which tasks it holds: without one they are done anew.
@@ -97,11 +102,12 @@ fn reapply(o: &Observed) -> Result<Option<Reapply>, InvalidName> {
 
 /// The revert of the phase's merge; or that there is none any more.
 pub(super) fn revert(o: &Observed, rollback: &RollbackStatus, give_up: bool) -> Result<Revert, InvalidName> {
-    let Refs { line, release: _, base } = refs(o)?;
+    let Refs { line, release: _, base, upstream } = refs(o)?;
     Ok(Revert {
         phase: key(&o.phase),
         merge: CommitId::new(rollback.merge.as_str())?,
         base,
+        upstream,
         branch: line.rollback_branch(&RefName::tag(&rollback.tag)?)?,
         order: rollback.decision_uid.clone(),
         give_up,
@@ -117,7 +123,7 @@ fn rolled_back_at(o: &Observed) -> i64 {
 
 /// The merge of the checked revert.
 pub(super) fn roll_back(o: &Observed, rollback: &RollbackStatus) -> Result<MergeToBase, InvalidName> {
-    let Refs { line, release: _, base } = refs(o)?;
+    let Refs { line, release: _, base, upstream } = refs(o)?;
     let blocking = o.gate.iter().flat_map(|gate| &gate.checks).filter(|check| check.blocking);
     let checks: Vec<&str> = blocking.map(|check| check.name.as_str()).collect();
     let note = format!(
@@ -138,7 +144,7 @@ pub(super) fn roll_back(o: &Observed, rollback: &RollbackStatus) -> Result<Merge
         tree: TreeId::new(rollback.tree.as_str())?,
         base,
         expected_base: CommitId::new(rollback.base.as_str())?,
-        unmoved: Vec::new(),
+        upstream,
         tags: Vec::new(),
         title: flow::rollback_title(&rollback.tag, true),
         body: rollback.reason.clone(),
@@ -181,7 +187,7 @@ pub(super) struct Source {
 
 /// The integration of a submitted commit.
 pub(super) fn integrate(o: &Observed, task: &PhaseTaskStatus, source: Source) -> Result<Integrate, InvalidName> {
-    let Refs { line, release, base } = refs(o)?;
+    let Refs { line, release, base, upstream } = refs(o)?;
     let branch = branch(o, &line, &task.name)?;
     let spec = o.phase.spec.tasks.iter().find(|spec| spec.name == task.name);
     let description = match spec {
@@ -192,6 +198,7 @@ pub(super) fn integrate(o: &Observed, task: &PhaseTaskStatus, source: Source) ->
     Ok(Integrate {
         release,
         base,
+        upstream,
         expected_head: None,
         source: CommitId::new(source.commit)?,
         kind: flow::merge_kind(&branch),
@@ -208,12 +215,13 @@ pub(super) fn integrate(o: &Observed, task: &PhaseTaskStatus, source: Source) ->
 
 /// The base branch into the release branch.
 pub(super) fn integrate_base(o: &Observed) -> Result<IntegrateBase, InvalidName> {
-    let Refs { line: _, release, base } = refs(o)?;
+    let Refs { line: _, release, base, upstream } = refs(o)?;
     let seconds = o.status.turn_since.as_ref().map_or(0, |since| since.0.as_second());
     Ok(IntegrateBase {
         title: flow::base_title(&base, &release),
         release,
         base,
+        upstream,
         expected_head: None,
         phase_uid: o.phase.uid().unwrap_or_default(),
         author: signature(seconds),
@@ -222,7 +230,7 @@ pub(super) fn integrate_base(o: &Observed) -> Result<IntegrateBase, InvalidName>
 
 /// The merge of the reviewed tree.
 pub(super) fn merge(o: &Observed, review: &ReviewStatus, seconds: i64) -> Result<MergeToBase, InvalidName> {
-    let Refs { line, release, base } = refs(o)?;
+    let Refs { line, release, base, upstream } = refs(o)?;
     let spec = &o.phase.spec;
     let passed = Passed {
         review: &review.result,
@@ -251,7 +259,7 @@ pub(super) fn merge(o: &Observed, review: &ReviewStatus, seconds: i64) -> Result
         tree: TreeId::new(&*review.tree)?,
         base,
         expected_base: CommitId::new(&*review.base)?,
-        unmoved: Vec::new(),
+        upstream,
         tags: names.into_iter().map(|name| TagSpec { name, message: message.clone() }).collect(),
         title: flow::completion_title(&line, &spec.version, &spec.objective),
         body: String::new(),
@@ -320,10 +328,12 @@ pub(super) fn developer_task(
 }
 
 /// What is asked of git about a task whose work did not merge: both sides, as they are now. The base branch may have moved on
-/// since it was found not to merge.
+/// since it was found not to merge. With an upstream it is what was found: the base branch or theirs, or both in one.
 pub(super) fn conflicts(o: &Observed, task: &PhaseTaskStatus) -> Result<Option<Conflicts>, InvalidName> {
     let (Some(commit), Some(release)) = (&task.conflict, &o.status.release) else { return Ok(None) };
-    let theirs = if task.name == BASE_MERGE { refs(o)?.base.into() } else { CommitId::new(commit.as_str())?.into() };
+    let Refs { base, upstream, .. } = refs(o)?;
+    let moves = task.name == BASE_MERGE && upstream.is_none();
+    let theirs = if moves { base.into() } else { CommitId::new(commit.as_str())?.into() };
     Ok(Some(Conflicts {
         ours: CommitId::new(release.head.as_str())?.into(),
         theirs,

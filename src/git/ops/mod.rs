@@ -41,6 +41,7 @@ operations! {
     Integrate, "integrate" => IntegrateAnswer;
     IntegrateBase, "integrate-base" => IntegrateBaseAnswer;
     MergeToBase, "merge-to-base" => MergeToBaseAnswer;
+    PreparePush, "prepare-push" => PreparePushAnswer;
     Revert, "revert" => RevertAnswer;
     Claims, "claims" => ClaimsAnswer;
     ArchiveRefs, "archive-refs" => ArchiveRefsAnswer;
@@ -75,16 +76,6 @@ pub struct PhaseKey {
     pub namespace: String,
     /// Its name.
     pub name: String,
-}
-
-/// A reference that must still be at this commit.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Pinned {
-    /// The reference.
-    pub name: RefName,
-    /// Where it must be.
-    pub commit: CommitId,
 }
 
 /// Body of every answer that is an error.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{CommitId, PhaseKey, Pinned, RefName, Signature, TreeId};
+use super::{CommitId, PhaseKey, RefName, Signature, TreeId};
 
 /// Creates the repository if it is missing, and its base branch. Doing it again changes nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,6 +40,9 @@ pub struct ClaimRelease {
     pub release: RefName,
     /// The base branch.
     pub base: RefName,
+    /// The upstream's copy of the base branch, `refs/upstream/heads/…`: what its people added since comes in with it.
+    #[serde(default)]
+    pub upstream: Option<RefName>,
     /// The claim, `refs/phasegate/claims/phase-{N}`.
     pub claim: RefName,
     /// The tag that completes the phase, `refs/tags/phase-{N}-v{version}`.
@@ -69,7 +72,7 @@ pub enum ClaimReleaseAnswer {
     Claimed {
         /// Head of the release branch.
         head: CommitId,
-        /// The newest commit of the base branch that the release branch contains.
+        /// The newest commit of the base branch, or of the upstream, that the release branch contains.
         base: CommitId,
         /// What of this phase the release branch holds already.
         #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -131,6 +134,9 @@ pub struct Integrate {
     pub release: RefName,
     /// The base branch; the search for earlier work ends there.
     pub base: RefName,
+    /// The upstream's copy of the base branch, `refs/upstream/heads/…`: what its people added since comes in with it.
+    #[serde(default)]
+    pub upstream: Option<RefName>,
     /// If set, the release branch must be there.
     #[serde(default)]
     pub expected_head: Option<CommitId>,
@@ -212,14 +218,18 @@ pub struct Conflict {
     pub messages: Vec<String>,
 }
 
-/// Brings the base branch (or `refs/upstream/heads/…`) into the release branch, so that it is an ancestor of its head.
+/// Brings the base branch, and what the upstream's people added to theirs, into the release branch, so that both are
+/// ancestors of its head.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct IntegrateBase {
     /// The release branch.
     pub release: RefName,
-    /// What to bring in.
+    /// The base branch.
     pub base: RefName,
+    /// The upstream's copy of the base branch, `refs/upstream/heads/…`: what its people added since comes in with it.
+    #[serde(default)]
+    pub upstream: Option<RefName>,
     /// If set, the release branch must be there.
     #[serde(default)]
     pub expected_head: Option<CommitId>,
@@ -241,7 +251,7 @@ pub enum IntegrateBaseAnswer {
         head: CommitId,
         /// Its tree.
         tree: TreeId,
-        /// Head of the base branch that it contains.
+        /// What it is compared with: the head of the base branch that it contains, or that joined with the upstream.
         base: CommitId,
         /// What the release branch changes: SHA-256 over path, mode and content of each changed file, before and after.
         patch: String,
@@ -252,14 +262,14 @@ pub enum IntegrateBaseAnswer {
         head: CommitId,
         /// Its tree.
         tree: TreeId,
-        /// Head of the base branch that it contains.
+        /// What it is compared with: the head of the base branch that it contains, or that joined with the upstream.
         base: CommitId,
         /// What the release branch changes: SHA-256 over path, mode and content of each changed file, before and after.
         patch: String,
     },
     /// Git cannot join the two.
     Conflict {
-        /// Head of the base branch.
+        /// What does not come in: the head of the base branch, or that joined with the upstream, or the upstream's.
         base: CommitId,
         /// What stands against it.
         #[serde(flatten)]
@@ -295,6 +305,9 @@ pub struct Revert {
     pub merge: CommitId,
     /// The base branch.
     pub base: RefName,
+    /// The upstream's copy of the base branch, `refs/upstream/heads/…`: what its people added since comes in with it.
+    #[serde(default)]
+    pub upstream: Option<RefName>,
     /// Where the revert goes, `refs/heads/bugfix/phase-{N}-rollback-v{version}`. Commits of anybody else that are there
     /// are archived.
     pub branch: RefName,
@@ -319,7 +332,7 @@ pub enum RevertAnswer {
         commit: CommitId,
         /// Its tree.
         tree: TreeId,
-        /// Head of the base branch, its parent.
+        /// Its parent: the head of the base branch, or that joined with the upstream.
         base: CommitId,
     },
     /// The base branch holds the rollback already.
@@ -354,11 +367,12 @@ pub struct MergeToBase {
     pub tree: TreeId,
     /// The base branch.
     pub base: RefName,
-    /// Where the base branch must be; an ancestor of `head`.
+    /// What was compared with: the base branch as it must be, or the commit that joins it with the upstream. An ancestor
+    /// of `head`, and the first parent of the merge.
     pub expected_base: CommitId,
-    /// Other references that must not have moved, such as `refs/upstream/heads/main`.
+    /// The upstream's copy of the base branch: it must not have moved either, unless it holds this very merge.
     #[serde(default)]
-    pub unmoved: Vec<Pinned>,
+    pub upstream: Option<RefName>,
     /// The annotated tags, the phase's own first; at most 10, and none for a rollback.
     pub tags: Vec<TagSpec>,
     /// First line of the merge commit's message.
@@ -372,6 +386,29 @@ pub struct MergeToBase {
     pub author: Signature,
 }
 
+/// Makes everything that [`MergeToBase`] would, beside the base branch, so that it can be pushed to the upstream first. Doing
+/// it again gives the same commit and tags.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PreparePush {
+    /// The merge that follows once the upstream has it.
+    pub merge: MergeToBase,
+}
+
+/// Answer to [`PreparePush`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "answer", rename_all_fields = "camelCase")]
+pub enum PreparePushAnswer {
+    /// The merge commit and its tags can be fetched.
+    Prepared {
+        /// The merge commit, at `refs/phasegate/push/{phase UID}/head`.
+        commit: CommitId,
+        /// The tag objects, at `refs/phasegate/push/{phase UID}/{tag}`.
+        tags: BTreeMap<RefName, String>,
+    },
+    /// There is nothing to push, and why: as [`MergeToBase`] answers it.
+    Settled(MergeToBaseAnswer),
+}
+
 /// Answer to [`MergeToBase`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "answer", rename_all_fields = "camelCase")]
@@ -383,7 +420,7 @@ pub enum MergeToBaseAnswer {
         /// The tags on it.
         tags: Vec<RefName>,
     },
-    /// The base branch, or one of `unmoved`, is elsewhere: review again on top of it.
+    /// The base branch, or the upstream, is elsewhere: review again on top of it.
     BaseMoved {
         /// Head of the base branch.
         base: CommitId,

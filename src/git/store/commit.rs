@@ -1,6 +1,6 @@
 //! Reads and writes commits. Same input, same id: dates and names come from the record.
 
-use super::{Repo, StoreError};
+use super::{Repo, StoreError, refs};
 use crate::git::{
     command::Git,
     names::{CommitId, TreeId},
@@ -97,6 +97,19 @@ pub(super) async fn read(repo: &Repo, commit: &CommitId) -> Result<CommitFacts, 
 /// lines, so that a trailer found there is ours.
 pub(super) async fn line(repo: &Repo, from: &CommitId, to: &CommitId) -> Result<Vec<CommitFacts>, StoreError> {
     walk(repo, &["--first-parent", to.as_str(), &format!("^{from}")], 10_000).await
+}
+
+/// Whether a commit is one of those that `head` went through: on its first-parent line.
+pub(super) async fn is_on_line(repo: &Repo, commit: &CommitId, head: &CommitId) -> Result<bool, StoreError> {
+    if commit == head {
+        return Ok(true);
+    }
+    if !refs::is_ancestor(repo, commit, head).await? {
+        return Ok(false);
+    }
+    // The last commit of the line that this one does not contain stands on this one, if that is on the line.
+    let after = line(repo, commit, head).await?;
+    Ok(after.last().is_some_and(|next| next.parents.first() == Some(commit)))
 }
 
 /// `git log` with these arguments.

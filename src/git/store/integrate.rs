@@ -4,6 +4,7 @@ use sha2::{Digest, Sha256};
 
 use super::{
     Execute, Repo, StoreError, commit,
+    ground::ground,
     merge::{Joined, join},
     refs, release,
 };
@@ -47,7 +48,7 @@ impl Execute for Integrate {
         }
         let source = refs::require(repo, &Rev::Commit(self.source.clone())).await?;
         if let Some(resolves) = &self.resolves
-            && !holds(repo, &base, resolves).await?
+            && !self.is_due(repo, resolves).await?
         {
             // An upstream may rewrite its history. What was merged is no part of the base branch any more.
             let messages = vec![format!("{} does not hold {resolves} any more", self.base)];
@@ -78,6 +79,17 @@ impl Execute for Integrate {
 }
 
 impl Integrate {
+    /// Whether what the source resolves is still a part of what the phase builds upon.
+    async fn is_due(&self, repo: &Repo, resolves: &CommitId) -> Result<bool, StoreError> {
+        let ground = ground(repo, &self.base, self.upstream.as_ref()).await?;
+        for side in ground.sides() {
+            if holds(repo, side, resolves).await? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// The commit of the base branch that the source merges, unless it is in the source's history: then it comes with that.
     async fn resolved(&self, repo: &Repo, source: &CommitId) -> Result<Option<&CommitId>, StoreError> {
         let Some(resolves) = &self.resolves else { return Ok(None) };
@@ -96,28 +108,37 @@ impl Execute for IntegrateBase {
     async fn execute(self, repo: &Repo) -> Result<IntegrateBaseAnswer, StoreError> {
         refs::require_release(&self.release)?;
         require_uid("phaseUid", &self.phase_uid)?;
-        let head = refs::require(repo, &Rev::Ref(self.release.clone())).await?;
-        let base = refs::require(repo, &Rev::Ref(self.base.clone())).await?;
-        if refs::is_ancestor(repo, &base, &head).await? {
-            let tree = commit::read(repo, &head).await?.tree;
+        let mut head = refs::require(repo, &Rev::Ref(self.release.clone())).await?;
+        let ground = ground(repo, &self.base, self.upstream.as_ref()).await?;
+        if let Some(base) = ground.beneath(repo, &head).await? {
+            let (base, tree) = (base.clone(), commit::read(repo, &head).await?.tree);
             let patch = patch(repo, &base, &tree).await?;
             return Ok(IntegrateBaseAnswer::UpToDate { head, tree, base, patch });
         }
-        if let Some(merged) = release::merged_before(repo, &self.phase_uid, &self.release, &head, &base).await? {
+        if let Some(merged) = release::merged_before(repo, &self.phase_uid, &self.release, &head, &ground.base).await? {
             return Ok(IntegrateBaseAnswer::Merged(merged));
         }
         if self.expected_head.as_ref().is_some_and(|expected| *expected != head) {
             return Ok(IntegrateBaseAnswer::Stale { head });
         }
-        let tree = match join(repo, &head, &base).await? {
-            Joined::Tree(tree) => tree,
-            Joined::Conflict(conflict) => return Ok(IntegrateBaseAnswer::Conflict { base, conflict }),
-        };
+        for side in ground.sides() {
+            if refs::is_ancestor(repo, side, &head).await? {
+                continue;
+            }
+            let tree = match join(repo, &head, side).await? {
+                Joined::Tree(tree) => tree,
+                Joined::Conflict(conflict) => {
+                    return Ok(IntegrateBaseAnswer::Conflict { base: side.clone(), conflict });
+                }
+            };
+            let message = commit::message(&self.title, "", &format!("Phasegate-Base: {side}"));
+            let commit = commit::create(repo, &tree, &[&head, side], &message, &self.author).await?;
+            advance(repo, &self.release, &commit, &head).await?;
+            head = commit;
+        }
+        let (base, tree) = (ground.start().clone(), commit::read(repo, &head).await?.tree);
         let patch = patch(repo, &base, &tree).await?;
-        let message = commit::message(&self.title, "", &format!("Phasegate-Base: {base}"));
-        let commit = commit::create(repo, &tree, &[&head, &base], &message, &self.author).await?;
-        advance(repo, &self.release, &commit, &head).await?;
-        Ok(IntegrateBaseAnswer::Integrated { head: commit, tree, base, patch })
+        Ok(IntegrateBaseAnswer::Integrated { head, tree, base, patch })
     }
 }
 

@@ -10,6 +10,7 @@ mod commit;
 mod conflicts;
 mod ensure;
 mod gaming;
+mod ground;
 mod inspect;
 mod integrate;
 mod merge;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{
     Execute, Repo, StoreError, commit,
+    ground::{Ground, Joint, ground},
     integrate::{require_uid, works},
     merge::Joined,
     notes, refs, rollback,
@@ -14,7 +15,7 @@ use crate::git::{
     names::{CommitId, RefName, RepositoryId, Rev},
     ops::{
         ClaimRelease, ClaimReleaseAnswer, Claims, ClaimsAnswer, CommitFacts, MergeToBase, MergeToBaseAnswer,
-        MergedBefore, PhaseKey, TagSpec, Works,
+        MergedBefore, PhaseKey, PreparePush, PreparePushAnswer, TagSpec, Works,
     },
 };
 
@@ -34,11 +35,12 @@ impl Execute for ClaimRelease {
         if !self.claim.as_str().starts_with(&format!("{CLAIMS}/")) {
             return Err(StoreError::invalid("claim", format!("{} must be under {CLAIMS}/", self.claim)));
         }
-        let base = refs::require(repo, &Rev::Ref(self.base.clone())).await?;
+        let ground = ground(repo, &self.base, self.upstream.as_ref()).await?;
+        let base = &ground.base;
         if let Some(commit) = refs::find(repo, &self.tag).await? {
-            let ours = refs::is_ancestor(repo, &commit, &base).await?
+            let ours = refs::is_ancestor(repo, &commit, base).await?
                 && notes::is_of(repo, &commit, &self.phase, &self.release).await?;
-            let (tag, taken_back) = (self.tag, rollback::of(repo, &commit, &base).await?);
+            let (tag, taken_back) = (self.tag, rollback::of(repo, &commit, base).await?);
             return Ok(match (ours, taken_back) {
                 (true, None) => {
                     let score = notes::score(repo, &commit).await?;
@@ -61,13 +63,14 @@ impl Execute for ClaimRelease {
                 return Ok(ClaimReleaseAnswer::NumberTaken { by: None });
             }
             (None, _) => transaction.create(&self.claim, &write_claim(repo, &self.phase).await?),
-            (Some(_), Some(head)) if !self.starts_anew(repo, &base, head).await? => {
-                let works = works(&commit::line(repo, &base, head).await?, &self.phase.uid);
-                let base = contained(repo, &base, head).await?;
+            (Some(_), Some(head)) if !self.starts_anew(repo, base, head).await? => {
+                let works = works(&commit::line(repo, base, head).await?, &self.phase.uid);
+                let base = contained(repo, ground.start(), head).await?;
                 return Ok(ClaimReleaseAnswer::Claimed { head: head.clone(), base, works });
             }
             (Some(_), Some(_) | None) => {}
         }
+        let base = ground.start().clone();
         let start = match self.start(repo, &base).await? {
             Ok(start) => start,
             Err(refusal) => return Ok(refusal),
@@ -126,37 +129,108 @@ impl Execute for MergeToBase {
     const WRITES: bool = true;
 
     async fn execute(self, repo: &Repo) -> Result<MergeToBaseAnswer, StoreError> {
+        let Planned { commit, is_there: _, mut moves, tags } = match self.plan(repo).await? {
+            Ok(planned) => planned,
+            Err(refusal) => return Ok(refusal),
+        };
+        for (name, object) in tags.iter().filter_map(|(name, object)| Some((name, object.as_ref()?))) {
+            moves.create(name, object);
+        }
+        notes::add(repo, &mut moves, &commit, &self.note, &self.phase, &self.release, &self.author).await?;
+        for (name, object) in refs::list(repo, &[&flow::push_refs(&self.phase.uid)?]).await? {
+            moves.delete(&name, &object);
+        }
+        moves.commit(repo).await?;
+        Ok(MergeToBaseAnswer::Merged { commit, tags: tags.into_iter().map(|(name, _)| name).collect() })
+    }
+}
+
+impl Execute for PreparePush {
+    const WRITES: bool = true;
+
+    async fn execute(self, repo: &Repo) -> Result<PreparePushAnswer, StoreError> {
+        let Planned { commit, is_there, moves: _, tags } = match self.merge.plan(repo).await? {
+            Ok(planned) => planned,
+            Err(refusal) => return Ok(PreparePushAnswer::Settled(refusal)),
+        };
+        if is_there {
+            let tags = tags.into_iter().map(|(name, _)| name).collect();
+            return Ok(PreparePushAnswer::Settled(MergeToBaseAnswer::Merged { commit, tags }));
+        }
+        let folder = flow::push_refs(&self.merge.phase.uid)?;
+        let below = |name: &str| RefName::new(format!("{folder}/{name}"));
+        let tags: BTreeMap<RefName, String> =
+            tags.into_iter().filter_map(|(name, object)| Some((name, object?))).collect();
+        let mut due = BTreeMap::from([(below("head")?, commit.to_string())]);
+        for (name, object) in &tags {
+            due.insert(below(&format!("tags/{}", name.short()))?, object.clone());
+        }
+        let mut there = refs::list(repo, &[&folder]).await?;
+        let mut transaction = refs::Transaction::default();
+        for (name, object) in due {
+            match there.remove(&name) {
+                Some(before) if before == object => {}
+                before => transaction.update(&name, &object, before.as_deref()),
+            }
+        }
+        // Of an earlier merge, which the upstream did not take.
+        for (name, object) in there {
+            transaction.delete(&name, &object);
+        }
+        transaction.commit(repo).await?;
+        Ok(PreparePushAnswer::Prepared { commit, tags })
+    }
+}
+
+/// What a merge to the base branch comes to. Its objects are made, no reference has moved.
+struct Planned {
+    /// The merge commit.
+    commit: CommitId,
+    /// The base branch or the upstream holds it already.
+    is_there: bool,
+    /// The move of the base branch, if it is still to be made.
+    moves: refs::Transaction,
+    /// The tags; those still to be made with their objects.
+    tags: Vec<(RefName, Option<String>)>,
+}
+
+impl MergeToBase {
+    async fn plan(&self, repo: &Repo) -> Result<Result<Planned, MergeToBaseAnswer>, StoreError> {
         require_phase(&self.phase)?;
         refs::require_base(&self.base)?;
-        let tags = self.require_ends()?;
-        let base = refs::require(repo, &Rev::Ref(self.base.clone())).await?;
+        let wanted = self.require_ends()?;
+        let ground = ground(repo, &self.base, self.upstream.as_ref()).await?;
         refs::require(repo, &Rev::Commit(self.head.clone())).await?;
         let trailer = match &self.rolls_back {
             Some(merge) => rollback::trailer(merge),
             None => phase_trailer(&self.phase.uid),
         };
-        let mut transaction = refs::Transaction::default();
-        let commit = match self.done(repo, &base, &trailer).await? {
-            Some(commit) => commit,
-            None => match self.start(repo, &base, &trailer, &mut transaction).await? {
+        let mut moves = refs::Transaction::default();
+        let mut is_there = true;
+        let commit = if let Some(commit) = self.done(repo, &ground.base, &trailer).await? {
+            commit
+        } else if let Some(commit) = self.pushed(repo, &ground, &trailer).await? {
+            moves.update(&self.base, commit.as_str(), Some(ground.base.as_str()));
+            commit
+        } else {
+            is_there = false;
+            match self.start(repo, &ground, &trailer, &mut moves).await? {
                 Ok(commit) => commit,
-                Err(refusal) => return Ok(refusal),
-            },
-        };
-        for tag in &tags {
-            match refs::find(repo, &tag.name).await? {
-                Some(found) if found == commit => {}
-                Some(_) => return Ok(MergeToBaseAnswer::TagTaken { tag: tag.name.clone() }),
-                None => transaction.create(&tag.name, &self.write_tag(repo, tag, &commit).await?),
+                Err(refusal) => return Ok(Err(refusal)),
             }
+        };
+        let mut tags = Vec::new();
+        for tag in wanted {
+            let object = match refs::find(repo, &tag.name).await? {
+                Some(found) if found == commit => None,
+                Some(_) => return Ok(Err(MergeToBaseAnswer::TagTaken { tag: tag.name.clone() })),
+                None => Some(self.write_tag(repo, tag, &commit).await?),
+            };
+            tags.push((tag.name.clone(), object));
         }
-        notes::add(repo, &mut transaction, &commit, &self.note, &self.phase, &self.release, &self.author).await?;
-        transaction.commit(repo).await?;
-        Ok(MergeToBaseAnswer::Merged { commit, tags: tags.into_iter().map(|tag| tag.name.clone()).collect() })
+        Ok(Ok(Planned { commit, is_there, moves, tags }))
     }
-}
 
-impl MergeToBase {
     /// A phase comes from its release branch and is tagged; a rollback comes from a bugfix branch, and the tag stays
     /// where it is.
     fn require_ends(&self) -> Result<Vec<&TagSpec>, StoreError> {
@@ -178,38 +252,45 @@ impl MergeToBase {
         Ok(after.into_iter().find(|found| is_merge_of(found, &self.head, trailer)).map(|found| found.commit))
     }
 
+    /// The same merge on the upstream, to which it was pushed before a crash: the base branch follows it.
+    async fn pushed(&self, repo: &Repo, ground: &Ground, trailer: &str) -> Result<Option<CommitId>, StoreError> {
+        let Some(upstream) = &ground.upstream else { return Ok(None) };
+        let Some(commit) = self.done(repo, upstream, trailer).await? else { return Ok(None) };
+        let is_it = commit::read(repo, &commit).await?.tree == self.tree;
+        Ok((is_it && commit::is_on_line(repo, &ground.base, &commit).await?).then_some(commit))
+    }
+
     /// Checks every precondition, makes the merge commit and puts the move of the base branch first into the
     /// transaction: a crash in its midst leaves the merge, which a redo finds and completes.
     async fn start(
         &self,
         repo: &Repo,
-        base: &CommitId,
+        ground: &Ground,
         trailer: &str,
         transaction: &mut refs::Transaction,
     ) -> Result<Result<CommitId, MergeToBaseAnswer>, StoreError> {
-        if *base != self.expected_base {
+        let base = &ground.base;
+        let is_reviewed = match &ground.joined {
+            Joint::At(joined) => *joined == self.expected_base,
+            Joint::Apart(_) => *base == self.expected_base && ground.beneath(repo, &self.head).await?.is_some(),
+        };
+        if !is_reviewed {
             return Ok(Err(MergeToBaseAnswer::BaseMoved { base: base.clone() }));
         }
-        for pinned in &self.unmoved {
-            if refs::find(repo, &pinned.name).await?.as_ref() != Some(&pinned.commit) {
-                return Ok(Err(MergeToBaseAnswer::BaseMoved { base: base.clone() }));
-            }
-        }
-        if let Some(reason) = self.not_reviewed(repo, base).await? {
+        if let Some(reason) = self.not_reviewed(repo).await? {
             return Ok(Err(MergeToBaseAnswer::NotReviewed { reason }));
         }
         let message = commit::message(&self.title, &self.body, trailer);
-        let commit = commit::create(repo, &self.tree, &[base, &self.head], &message, &self.author).await?;
+        let parents = [&self.expected_base, &self.head];
+        let commit = commit::create(repo, &self.tree, &parents, &message, &self.author).await?;
         transaction.update(&self.base, commit.as_str(), Some(base.as_str()));
         transaction.verify(&self.release, self.head.as_str());
-        for pinned in &self.unmoved {
-            transaction.verify(&pinned.name, pinned.commit.as_str());
-        }
+        ground.pin(self.upstream.as_ref(), transaction);
         Ok(Ok(commit))
     }
 
     /// Why the reviewed commit is not what would reach the base branch, if so.
-    async fn not_reviewed(&self, repo: &Repo, base: &CommitId) -> Result<Option<String>, StoreError> {
+    async fn not_reviewed(&self, repo: &Repo) -> Result<Option<String>, StoreError> {
         let release = refs::find(repo, &self.release).await?;
         if release.as_ref() != Some(&self.head) {
             let at = release.map_or_else(|| "gone".to_owned(), |commit| format!("at {commit}"));
@@ -219,6 +300,7 @@ impl MergeToBase {
         if tree != self.tree {
             return Ok(Some(format!("the tree of {} is {tree}, not the reviewed {}", self.head, self.tree)));
         }
+        let base = &self.expected_base;
         if !refs::is_ancestor(repo, base, &self.head).await? {
             return Ok(Some(format!("{} does not contain {base}, the head of {}", self.head, self.base.short())));
         }

@@ -2,6 +2,7 @@
 
 use super::{
     Execute, Repo, StoreError, commit,
+    ground::{Joint, ground},
     integrate::require_uid,
     merge::{Joined, join},
     refs,
@@ -66,12 +67,13 @@ impl Execute for Revert {
         refs::require_base(&self.base)?;
         require_bugfix("branch", &self.branch)?;
         require_uid("order", &self.order)?;
-        let base = refs::require(repo, &Rev::Ref(self.base.clone())).await?;
+        let ground = ground(repo, &self.base, self.upstream.as_ref()).await?;
         refs::require(repo, &Rev::Commit(self.merge.clone())).await?;
-        if !self.is_merged(repo, &base).await? {
+        // Nothing else can be taken back as a whole.
+        if !commit::is_on_line(repo, &self.merge, &ground.base).await? {
             return Ok(RevertAnswer::NotMerged);
         }
-        if let Some(commit) = of(repo, &self.merge, &base).await? {
+        if let Some(commit) = of(repo, &self.merge, &ground.base).await? {
             return Ok(RevertAnswer::Done { commit });
         }
         let given_up = self.given_up()?;
@@ -84,6 +86,10 @@ impl Execute for Revert {
             self.put(repo, None, transaction).await?;
             return Ok(RevertAnswer::GivenUp);
         }
+        let base = match ground.joined {
+            Joint::At(joined) => joined,
+            Joint::Apart(conflict) => return Ok(RevertAnswer::Conflict(conflict)),
+        };
         let tree = match undo(repo, &self.merge, &base).await? {
             Joined::Tree(tree) => tree,
             Joined::Conflict(conflict) => return Ok(RevertAnswer::Conflict(conflict)),
@@ -96,19 +102,6 @@ impl Execute for Revert {
 }
 
 impl Revert {
-    /// Whether the commit is one of those the base branch went through: nothing else can be taken back as a whole.
-    async fn is_merged(&self, repo: &Repo, base: &CommitId) -> Result<bool, StoreError> {
-        if self.merge == *base {
-            return Ok(true);
-        }
-        if !refs::is_ancestor(repo, &self.merge, base).await? {
-            return Ok(false);
-        }
-        // The last commit of the line that the merge does not contain stands on the merge, if that is on the line.
-        let after = commit::line(repo, &self.merge, base).await?;
-        Ok(after.last().is_some_and(|next| next.parents.first() == Some(&self.merge)))
-    }
-
     /// Says that the order is given up. It outlives the branch: an operator whose view is old may come any time later.
     fn given_up(&self) -> Result<RefName, StoreError> {
         Ok(RefName::new(format!("refs/phasegate/given-up/{}", self.order))?)

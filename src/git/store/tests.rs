@@ -11,4 +11,5 @@ mod merge_to_base;
 mod restored;
 mod rollback;
 mod support;
+mod upstream;
 mod volume;

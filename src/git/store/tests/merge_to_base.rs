@@ -27,7 +27,7 @@ pub(super) fn merge_of(world: &World, uid: &str) -> MergeToBase {
         head,
         base: branch("main"),
         expected_base: world.head(&branch("main")),
-        unmoved: Vec::new(),
+        upstream: None,
         tags: vec![
             TagSpec { name: tag(), message: "phase 1 v1.0.0".to_owned() },
             TagSpec { name: RefName::tag("release-v1.0.0").unwrap(), message: "release".to_owned() },
@@ -103,18 +103,6 @@ async fn a_moved_base_is_told_and_nothing_moves() {
     let answer = world.call(MergeToBase { expected_base: base, ..operation }).await;
     assert!(matches!(&answer, MergeToBaseAnswer::NotReviewed { reason } if reason.contains("does not contain")));
     assert_eq!(world.refs(), before);
-}
-
-#[tokio::test]
-async fn a_moved_upstream_counts_as_a_moved_base() {
-    let (world, operation) = ready().await;
-    let upstream = RefName::new("refs/upstream/heads/main").unwrap();
-    let base = operation.expected_base.clone();
-    world.move_ref(&upstream, &base);
-    let pinned = |commit: &CommitId| vec![Pinned { name: upstream.clone(), commit: commit.clone() }];
-    let moved = MergeToBase { unmoved: pinned(&operation.head), ..operation.clone() };
-    assert_eq!(world.call(moved).await, MergeToBaseAnswer::BaseMoved { base: base.clone() });
-    merged(world.call(MergeToBase { unmoved: pinned(&base), ..operation }).await);
 }
 
 #[tokio::test]

@@ -44,6 +44,7 @@ pub(super) fn claim_of(uid: &str) -> ClaimRelease {
         phase: phase(uid),
         release: release(),
         base: branch("main"),
+        upstream: None,
         claim: RefName::new("refs/phasegate/claims/phase-1").unwrap(),
         tag: tag(),
         reapply: None,
@@ -54,6 +55,7 @@ pub(super) fn integrate_of(source: &CommitId, kind: MergeKind, task: &str) -> In
     Integrate {
         release: release(),
         base: branch("main"),
+        upstream: None,
         expected_head: None,
         source: source.clone(),
         kind,
@@ -72,6 +74,7 @@ pub(super) fn integrate_base() -> IntegrateBase {
     IntegrateBase {
         release: release(),
         base: branch("main"),
+        upstream: None,
         expected_head: None,
         phase_uid: "uid-1".to_owned(),
         title: "Merge main".to_owned(),
