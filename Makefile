@@ -20,7 +20,7 @@ fmt: ## Format the code
 lint: ## Formatting and lints, as CI wants them (needs shellcheck)
 	cargo fmt --all --check
 	cargo clippy --locked --all-targets -- -D warnings
-	shellcheck -x -P SCRIPTDIR -P e2e .ci/run e2e/cluster e2e/image e2e/demo e2e/run e2e/faults e2e/chaos e2e/restored e2e/*.sh e2e/*.d/*.sh
+	shellcheck -x -P SCRIPTDIR -P e2e .ci/run e2e/cluster e2e/image e2e/demo e2e/run e2e/faults e2e/chaos e2e/restored e2e/*.sh e2e/*.d/*.sh e2e/upstream.d/serve
 
 test: ## Every test that needs no container runtime; a real API server included (built the first time)
 	cargo test --locked -- --include-ignored

@@ -78,6 +78,8 @@ write_overlay() {
   [ "$name" = alicia ] || return 0
   printf 'patches:\n  - target: {kind: Repository, name: alicia}\n    patch: |\n'
   printf '      - {op: replace, path: /spec/upstream/url, value: "git://alicia-upstream.%s.svc.cluster.local/alicia.git"}\n' "$namespace"
+  # Looked at once: a test of quiet is not to hear the next look.
+  printf '      - {op: add, path: /spec/upstream/interval, value: 24h}\n'
 }
 
 # git_in NAMESPACE REPOSITORY ARGUMENTS...: git in the git service's own repository. Its pod may be restarting: asked again.

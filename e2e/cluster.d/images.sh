@@ -7,7 +7,7 @@ builder() { buildah --root "$CACHE/containers" --runroot /run/phasegate-buildah 
 pause_key() { key_of "$PARTS/images/pause/pause.c" "$PARTS/images/pause/Dockerfile"; }
 coredns_key() { key_of "$PARTS/images/coredns/Dockerfile" "$(component_dir coredns)"; }
 base_key() { key_of "$PARTS/images/base/Dockerfile" "$BASE_PACKAGES"; }
-readonly BASE_PACKAGES=git,ca-certificates
+readonly BASE_PACKAGES=git,ca-certificates,openssh-client
 
 build_system_images() {
   build_archive pause "$(pause_key)" "gcc -O2 -static -s -o pause $PARTS/images/pause/pause.c"

@@ -48,7 +48,7 @@ pub struct AgentTaskSpec {
     /// Name of the Repository, in the same namespace.
     #[schemars(length(min = 1, max = 40))]
     pub repository: String,
-    /// Phase it belongs to; none for a Sync.
+    /// Phase it belongs to; none for a Sync that only mirrors.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub phase: Option<PhaseLink>,
     /// Name within its phase: a task of the Phase, `rework`, or the name of a check.
@@ -80,6 +80,9 @@ pub struct AgentTaskSpec {
     /// Where to mirror from (role Sync).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub upstream: Option<Upstream>,
+    /// What to push there then (role Sync).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub push: Option<Push>,
     /// Shape of the main container and the pod.
     pub pod: AgentPod,
     /// Longest time of one run.
@@ -102,7 +105,7 @@ pub enum Role {
     Check,
     /// An agent reviews a commit.
     Reviewer,
-    /// Mirrors the upstream.
+    /// Mirrors the upstream, and pushes to it what is to go out.
     Sync,
 }
 
@@ -135,6 +138,53 @@ pub struct TaskBase {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), inner(length(min = 1, max = 512)))]
     pub protected_paths: Vec<String>,
+}
+
+/// What a Sync pushes to the upstream: all of it or nothing, and never by force.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Push {
+    /// Folder of references under which the git service has it: `refs/phasegate/push/{phase UID}`.
+    #[schemars(length(min = 1, max = 200))]
+    pub from: String,
+    /// The references to write, the branch first.
+    #[schemars(length(min = 1, max = 11))]
+    pub references: Vec<PushReference>,
+}
+
+/// One reference of the upstream to write.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct PushReference {
+    /// Its full name, such as `refs/heads/main`.
+    #[schemars(length(min = 1, max = 250))]
+    pub name: String,
+    /// The commit or tag object.
+    #[schemars(length(min = 1, max = 64))]
+    pub object: String,
+}
+
+/// What the upstream said to a push.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct PushAnswer {
+    /// What came of it.
+    pub outcome: PushOutcome,
+    /// In the upstream's words.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = 2048))]
+    pub message: String,
+}
+
+/// What came of a push.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PushOutcome {
+    /// The upstream has it.
+    Pushed,
+    /// The upstream's branch holds what this does not: it comes in first.
+    Moved,
+    /// The upstream does not want it.
+    Refused,
 }
 
 /// A finished run whose reports are kept in git, at `refs/phasegate/logs/{uid}/{run}`.
@@ -625,7 +675,7 @@ pub struct Delivery {
     #[serde(default)]
     pub changed: bool,
     /// Whether the work tree is such that it cannot be taken (too large, too deep, unreadable, written to meanwhile);
-    /// `message` begins with the reason.
+    /// `message` begins with the reason. Of a Sync: whether the upstream refuses it, so that trying again is of no use.
     #[serde(default)]
     pub refused: bool,
     /// Exit code as `step` recorded it. The kubelet's word counts; this one explains it.
@@ -646,6 +696,9 @@ pub struct Delivery {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "mirrored_heads")]
     pub heads: BTreeMap<String, String>,
+    /// What the upstream said to what was pushed (Sync).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub push: Option<PushAnswer>,
     /// What an outside system answered (a check with `external`). Exit code, reports and message are its own then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub external: Option<ExternalAnswer>,

@@ -250,6 +250,8 @@ pub enum EscalationReason {
     DependencyRolledBack,
     /// The base branch without the phase does not pass its blocking checks.
     RollbackFailed,
+    /// The upstream does not take what passed: its own words are in the message.
+    PushRejected,
 }
 
 /// Why a phase cannot start or go on.
@@ -352,6 +354,9 @@ pub struct PhaseStatus {
     #[serde(default, skip_serializing_if = "String::is_empty")]
     #[schemars(length(max = 2048))]
     pub note: String,
+    /// What goes out to the upstream before the base branch moves, if the Repository delivers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub push: Option<PushStatus>,
     /// The merge.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub merge: Option<MergeStatus>,
@@ -416,6 +421,7 @@ impl Default for PhaseStatus {
             review: None,
             approval: None,
             note: String::new(),
+            push: None,
             merge: None,
             escalation: None,
             adopted: false,
@@ -589,6 +595,24 @@ pub struct MergeStatus {
     /// `phase-{N}-v{version}`; of a hotfix `release-v{version}`.
     #[schemars(length(max = 200))]
     pub tag: String,
+}
+
+/// A push to the upstream.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct PushStatus {
+    /// Pushes that came to nothing: what was to go out changed, or a person wants another try.
+    #[serde(default)]
+    #[schemars(range(min = 0))]
+    pub given_up: i32,
+    /// Name of the Sync AgentTask that pushes; empty before it is made.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = 253))]
+    pub task: String,
+    /// The commit that goes out.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = 64))]
+    pub commit: String,
 }
 
 /// How a passed phase is taken back.

@@ -1,6 +1,6 @@
 //! `Repository`: where code lives and how it is judged. Platform teams own it by RBAC.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -34,8 +34,6 @@ use super::common::{Duration, LocalReference, Retry, Review};
 #[x_kube(validation = Rule::new("self.baseBranch == oldSelf.baseBranch").message("spec.baseBranch is immutable; make a new Repository"))]
 #[x_kube(validation = Rule::new("!has(self.budget)").message("spec.budget is not implemented in this version; remove it"))]
 #[x_kube(validation = Rule::new("!has(self.notify)").message("spec.notify is not implemented in this version; remove it"))]
-#[x_kube(validation = Rule::new("!has(self.upstream) || !has(self.upstream.credentialsSecretRef)").message("spec.upstream.credentialsSecretRef is not implemented in this version; use an upstream that can be read without credentials"))]
-#[x_kube(validation = Rule::new("!has(self.upstream) || self.upstream.deliver == 'None'").message("spec.upstream.deliver: Branch and Push are not implemented in this version; use None"))]
 pub struct RepositorySpec {
     /// Branch that only passed phases reach.
     #[serde(default = "RepositorySpec::default_base_branch")]
@@ -95,19 +93,39 @@ impl RepositorySpec {
     }
 }
 
-/// The git server the code comes from.
+/// The git server the code comes from, and may go to.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("!has(self.credentialsSecretRef) || self.url.startsWith('https://') || self.url.startsWith('ssh://')").message("spec.upstream.credentialsSecretRef: credentials do not go over http or git; use https or ssh in spec.upstream.url"))]
+#[x_kube(validation = Rule::new("has(self.credentialsSecretRef) || !self.url.startsWith('ssh://')").message("spec.upstream.url: ssh needs a key; name the Secret that holds it in spec.upstream.credentialsSecretRef"))]
+#[x_kube(validation = Rule::new("self.deliver == 'None' || has(self.credentialsSecretRef)").message("spec.upstream.deliver: Branch and Push need spec.upstream.credentialsSecretRef"))]
+#[x_kube(validation = Rule::new("duration(self.interval) >= duration('30s') && duration(self.interval) <= duration('24h')").message("spec.upstream.interval: from 30s to 24h"))]
 pub struct Upstream {
-    /// Address, such as `https://example.com/team/app.git`. No user name or password in it.
-    #[schemars(length(min = 1, max = 1024), regex(pattern = r"^(https?|git)://[A-Za-z0-9.:_-]+/[^@\s]*$"))]
+    /// Address, such as `https://git.example.com/team/app.git` or `ssh://git@git.example.com/team/app.git`. No password in it.
+    #[schemars(
+        length(min = 1, max = 1024),
+        regex(
+            pattern = r"^((https?|git)://|ssh://([A-Za-z0-9_][A-Za-z0-9._-]*@)?)[A-Za-z0-9][A-Za-z0-9.:_-]*/[^@\s]*$"
+        )
+    )]
     pub url: String,
-    /// Secret with the credentials. Not implemented in this version.
+    /// Secret of this namespace with the credentials. Its key `host` names the host (and the port, if it is not the usual
+    /// one) that they may go to. For https: `password` and `username`, or `bearerToken`, and `ca.crt` if the server's
+    /// certificate needs it. For ssh: `ssh-privatekey` and `known_hosts`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credentials_secret_ref: Option<LocalReference>,
-    /// What leaves the cluster. Only `None` is implemented in this version.
+    /// How often it is looked at.
+    #[serde(default = "Upstream::default_interval")]
+    pub interval: Duration,
+    /// What leaves the cluster when a phase passes.
     #[serde(default)]
     pub deliver: Deliver,
+}
+
+impl Upstream {
+    fn default_interval() -> Duration {
+        Duration::from_secs(300)
+    }
 }
 
 /// What leaves the cluster when a phase passes.
@@ -116,9 +134,9 @@ pub enum Deliver {
     /// Nothing.
     #[default]
     None,
-    /// A branch for a person to merge.
+    /// The phase's release branch with the merge on top, for a person to merge.
     Branch,
-    /// The base branch and the tags.
+    /// The base branch and the phase's tags, before ours move: the upstream may refuse.
     Push,
 }
 
@@ -206,19 +224,41 @@ pub struct RepositoryStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     pub head: Option<String>,
-    /// Name of the last Sync task.
+    /// The mirroring of the upstream: the run under way, or the last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 253))]
-    pub sync_task: Option<String>,
+    pub sync: Option<SyncStatus>,
     /// What the Repository waits for or lacks.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     #[schemars(length(max = 1024))]
     pub message: String,
-    /// Ready, Reconciling, Stalled.
+    /// Ready, Reconciling, Stalled; `UpstreamSynced` if there is an upstream.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
+}
+
+/// What is known of the upstream.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct SyncStatus {
+    /// Name of the AgentTask that mirrors, or did last.
+    #[schemars(length(max = 253))]
+    pub task: String,
+    /// Times it was mirrored or tried to.
+    #[serde(default)]
+    #[schemars(range(min = 0))]
+    pub number: i64,
+    /// Generation of the Repository that the task was made for.
+    #[serde(default)]
+    pub generation: i64,
+    /// When it ended; none while it is under way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finished_at: Option<Time>,
+    /// Head of the base branch there, as it was last seen; none if there is no such branch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub head: Option<String>,
 }
 
 impl Default for RepositoryStatus {
@@ -226,7 +266,7 @@ impl Default for RepositoryStatus {
         Self {
             observed_generation: unobserved(),
             head: None,
-            sync_task: None,
+            sync: None,
             message: String::new(),
             conditions: Vec::new(),
         }

@@ -111,6 +111,7 @@ fn delivery(answer: Answer, key: &str) -> Delivery {
         reports,
         message,
         heads: std::collections::BTreeMap::new(),
+        push: None,
         external: Some(ExternalAnswer { outcome, key: key.to_owned(), url }),
     }
 }

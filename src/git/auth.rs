@@ -61,6 +61,8 @@ pub struct TaskFacts {
     pub submitted: bool,
     /// The run on the base that the task is compared with, as task UID and run: it may read what that run kept.
     pub base_run: Option<(String, i32)>,
+    /// The folder with what it pushes to the upstream (role Sync): it may read that.
+    pub push_from: Option<String>,
 }
 
 impl TaskFacts {
@@ -79,6 +81,7 @@ impl TaskFacts {
             pod_uid: status.pod_uid,
             state: status.state,
             base_run: task.spec.base.as_ref().and_then(|base| base.evidence.as_ref()).map(|e| (e.uid.clone(), e.run)),
+            push_from: task.spec.push.as_ref().map(|push| push.from.clone()),
         }
     }
 }
@@ -293,13 +296,15 @@ fn task_grant(
     })
 }
 
-/// The logs of the one run on the base whose reports the task is compared with.
+/// The logs of the one run on the base whose reports the task is compared with, and what a Sync takes to the upstream.
 fn reads(task: &TaskFacts) -> Vec<String> {
-    let plain = |uid: &&(String, i32)| {
-        !uid.0.is_empty() && uid.0.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') && uid.1 > 0
-    };
-    let run = task.base_run.as_ref().filter(plain);
-    run.map(|(uid, run)| format!("refs/phasegate/logs/{uid}/{run}")).into_iter().collect()
+    let plain = |uid: &str| !uid.is_empty() && uid.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    let run = task.base_run.as_ref().filter(|(uid, run)| plain(uid) && *run > 0);
+    let run = run.map(|(uid, run)| format!("refs/phasegate/logs/{uid}/{run}"));
+    let phase = task.push_from.as_ref().and_then(|from| from.strip_prefix("refs/phasegate/push/"));
+    let push =
+        phase.filter(|uid| plain(uid) && task.role == Role::Sync).map(|uid| format!("refs/phasegate/push/{uid}"));
+    run.into_iter().chain(push).collect()
 }
 
 /// The one branch while the task is at work, and its own corner for reports and saved work at all times.
@@ -357,6 +362,7 @@ mod tests {
             state: TaskState::Running,
             submitted: false,
             base_run: None,
+            push_from: None,
         }
     }
 
@@ -401,6 +407,17 @@ mod tests {
         let grant = task_grant(&repository(), "t", &identity(), Some(&task)).unwrap();
         assert_eq!(grant.read, readable);
         assert_eq!(grant.push, [LOGS], "what may be read may not be pushed");
+    }
+
+    #[rstest]
+    #[case::its_folder(Role::Sync, "refs/phasegate/push/u-1", &["refs/phasegate/push/u-1"])]
+    #[case::no_sync(Role::Developer, "refs/phasegate/push/u-1", &[])]
+    #[case::everybodys(Role::Sync, "refs/phasegate/push/", &[])]
+    #[case::elsewhere(Role::Sync, "refs/phasegate/wip/u-1", &[])]
+    #[case::out_of_it(Role::Sync, "refs/phasegate/push/u/../../wip", &[])]
+    fn a_sync_reads_what_it_takes_to_the_upstream(#[case] role: Role, #[case] from: &str, #[case] readable: &[&str]) {
+        let task = TaskFacts { role, push_from: Some(from.to_owned()), ..task() };
+        assert_eq!(task_grant(&repository(), "t", &identity(), Some(&task)).unwrap().read, readable);
     }
 
     #[rstest]

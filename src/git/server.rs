@@ -256,6 +256,7 @@ async fn dispatch(service: &Service, id: &RepositoryId, name: &str, body: &[u8])
             Integrate,
             IntegrateBase,
             MergeToBase,
+            PreparePush,
             Revert,
             Claims,
             ArchiveRefs,

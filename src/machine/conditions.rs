@@ -34,18 +34,27 @@ pub fn conditions(
     };
     [("Ready", ready), ("Reconciling", reconciling), ("Stalled", stalled)]
         .into_iter()
-        .map(|(kind, status)| {
-            let since = before.iter().find(|old| old.type_ == kind && old.status == status);
-            Condition {
-                type_: kind.to_owned(),
-                status: status.to_owned(),
-                reason: reason.to_owned(),
-                message: message.to_owned(),
-                observed_generation: Some(generation),
-                last_transition_time: since.map_or(Time(now), |old| old.last_transition_time.clone()),
-            }
-        })
+        .map(|(kind, status)| condition(before, kind, (status, reason, message), generation, now))
         .collect()
+}
+
+/// One condition: status, reason and message, with the time of the last change kept where nothing changed.
+pub fn condition(
+    before: &[Condition],
+    kind: &str,
+    (status, reason, message): (&str, &str, &str),
+    generation: i64,
+    now: Timestamp,
+) -> Condition {
+    let since = before.iter().find(|old| old.type_ == kind && old.status == status);
+    Condition {
+        type_: kind.to_owned(),
+        status: status.to_owned(),
+        reason: reason.to_owned(),
+        message: message.to_owned(),
+        observed_generation: Some(generation),
+        last_transition_time: since.map_or(Time(now), |old| old.last_transition_time.clone()),
+    }
 }
 
 /// Conditions of a Phase.

@@ -124,6 +124,7 @@ const fn is_for_waiving(reason: EscalationReason) -> bool {
         | EscalationReason::TaskFailed
         | EscalationReason::DependencyRolledBack
         | EscalationReason::RollbackFailed
+        | EscalationReason::PushRejected
         | EscalationReason::BudgetExceeded => false,
     }
 }
@@ -174,6 +175,9 @@ pub(crate) const fn remedy(reason: EscalationReason) -> &'static str {
         }
         EscalationReason::RollbackFailed => {
             "see what needs the phase; mend or roll back that first, then retry; or abort the rollback, which keeps the phase"
+        }
+        EscalationReason::PushRejected => {
+            "allow the push at the upstream, or set spec.upstream.deliver of the Repository to Branch or None; then retry"
         }
         EscalationReason::BudgetExceeded => "raise the budget, then retry",
         EscalationReason::TaskFailed => "read the task's message and its pod's log, mend the cause, then retry",

@@ -52,7 +52,7 @@ pub(super) async fn run(args: &Plugin) -> Result<ExitCode, Error> {
         Command::PrepareRelease { phase, output } => print_release(&cluster, phase, *output).await?,
         Command::List { all_namespaces, output } => print_list(&cluster, *all_namespaces, *output, &look).await?,
         Command::Tree => text::put(&table::tree(&cluster.list(false).await?, Timestamp::now(), &look))?,
-        Command::Watch { phases, until_settled } => watch(&cluster, phases, *until_settled, &look).await?,
+        Command::Watch { phases, until_settled } => Box::pin(watch(&cluster, phases, *until_settled, &look)).await?,
         Command::Approve { .. }
         | Command::Reject { .. }
         | Command::Retry { .. }

@@ -1,7 +1,7 @@
 //! What runs in task pods, and the operator's side of the API they talk to (design §6).
 //!
 //! `prepare` clones and writes the brief, `step` starts the agent or the check, `companion` is the
-//! agent's MCP server and delivers what it did, `sync` mirrors an upstream, `replay` is a scripted
+//! agent's MCP server and delivers what it did, `sync` mirrors an `upstream` and pushes to it, `replay` is a scripted
 //! agent, `calibrate` measures a reviewer. `protocol` is what pods and operator say to each other, `server` the operator's end of it.
 //! The shape of the pods is `controller::pod`'s; what a task is worth is decided elsewhere.
 
@@ -22,6 +22,7 @@ pub mod server;
 pub mod snapshot;
 pub mod step;
 pub mod sync;
+mod upstream;
 #[cfg(test)]
 mod world;
 
@@ -95,6 +96,8 @@ pub struct Places {
     pub home: PathBuf,
     /// The pod's identity.
     pub token: PathBuf,
+    /// The Secret of the upstream, if there is one: a file for each key.
+    pub upstream: PathBuf,
 }
 
 impl Default for Places {
@@ -108,6 +111,7 @@ impl Default for Places {
             git: path("/phasegate/git"),
             home: path("/phasegate/home"),
             token: path("/var/run/secrets/phasegate/token"),
+            upstream: path("/var/run/secrets/upstream"),
         }
     }
 }
@@ -124,6 +128,7 @@ impl Places {
             git: at("git"),
             home: at("home"),
             token: at("token"),
+            upstream: at("upstream"),
         };
         for folder in [&places.workspace, &places.tools, &places.brief, &places.out, &places.git, &places.home] {
             std::fs::create_dir(folder)?;

@@ -10,7 +10,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::api::{
-    agent_task::{Brief, CriterionOpinion, Examined, FindingAnswer, Resume, ReviewBrief, Role, TaskBase},
+    agent_task::{
+        Brief, CriterionOpinion, Examined, FindingAnswer, Push, PushAnswer, Resume, ReviewBrief, Role, TaskBase,
+    },
     check::Check,
     common::Decimal,
     conflict::TaskConflict,
@@ -114,6 +116,9 @@ pub struct Assignment {
     /// Where to mirror from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub upstream: Option<Upstream>,
+    /// What to push there then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub push: Option<Push>,
 }
 
 /// What git could merge of both sides, with conflict markers where it could not.
@@ -239,6 +244,9 @@ pub struct DeliveryReport {
     /// Heads that were mirrored: branch to commit.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub heads: BTreeMap<String, String>,
+    /// What the upstream said to what was pushed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub push: Option<PushAnswer>,
 }
 
 /// `POST …/usage`.

@@ -11,8 +11,8 @@ use std::{
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use tokio::{process::Command, time::Instant};
 
-use super::PodArgs;
-use crate::git::command::{CommandError, Git, bare_command};
+use super::{PodArgs, upstream::Remote};
+use crate::git::command::{Answer, CommandError, Git, bare_command};
 
 /// The reference of the commit the work tree starts from.
 pub(super) const START: &str = "refs/phasegate/start";
@@ -154,24 +154,33 @@ impl PodRepository {
         Ok(())
     }
 
-    /// Mirrors the heads and tags of an upstream to `refs/upstream/*`, over HTTP(S) or git's own protocol.
-    /// Without credentials: the pod's token is for the git service only.
-    pub async fn fetch_upstream(&self, url: &str, longest: Duration) -> Result<(), CommandError> {
+    /// Mirrors the heads and tags of an upstream to `refs/upstream/*`. With its own credentials, if it has any: the pod's
+    /// token is for the git service only.
+    pub(super) async fn fetch_upstream(&self, remote: &Remote, longest: Duration) -> Result<(), CommandError> {
         let (heads, tags) = ("+refs/heads/*:refs/upstream/heads/*", "+refs/tags/*:refs/upstream/tags/*");
-        let mut command = self.command(&[
-            "fetch",
-            "--quiet",
-            "--no-tags",
-            "--prune",
-            "--no-write-fetch-head",
-            "--",
-            url,
-            heads,
-            tags,
-        ]);
-        command.env("GIT_ALLOW_PROTOCOL", "http:https:git");
+        let mut command = remote.command(&self.dir, CONFIG);
+        command.args(["fetch", "--quiet", "--no-tags", "--prune", "--no-write-fetch-head", "--"]);
+        command.args([remote.url(), heads, tags]);
         Git::of(command, "fetch").timeout(longest).run().await?;
         Ok(())
+    }
+
+    /// Fetches what is below `from` in the git service to below `to`.
+    pub(super) async fn fetch_folder(&self, from: &str, to: &str, longest: Duration) -> Result<(), TransferError> {
+        self.fetch(&format!("{from}/*"), &format!("{to}/*"), longest).await
+    }
+
+    /// Pushes to an upstream once, all references or none, and never by force: what git answers, whatever that is.
+    pub(super) async fn push_upstream(
+        &self,
+        remote: &Remote,
+        options: &[&str],
+        refspecs: &[String],
+        longest: Duration,
+    ) -> Result<Answer, CommandError> {
+        let mut command = remote.command(&self.dir, CONFIG);
+        command.args(["push", "--porcelain", "--no-verify"]).args(options).args(["--", remote.url()]).args(refspecs);
+        Git::of(command, "push").timeout(longest).answer().await
     }
 
     /// Pushes. An earlier run's work on the same reference is replaced: the service decides whether it may be.

@@ -1,5 +1,7 @@
-//! `sync`: mirrors an upstream into `refs/upstream/*` of the git service (design §8). The only pod
-//! whose main container holds the pod's token, since it is ours.
+//! `sync`: mirrors an upstream into `refs/upstream/*` of the git service, and pushes to it what is to go out (design §8).
+//! The only pod whose main container holds the pod's token and the upstream's credentials, since it is ours.
+
+mod push;
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -10,15 +12,22 @@ use super::{
     client::{CallError, RunnerClient},
     protocol::{DeliveryReport, MAX_HEADS},
     repository::{PodRepository, TransferError},
+    upstream::{Remote, UpstreamError},
 };
-use crate::{api::agent_task::Role, git::command::CommandError};
+use crate::{
+    api::{
+        agent_task::{Push, PushAnswer, PushOutcome, Role},
+        repository::Upstream,
+    },
+    git::command::CommandError,
+};
 
 /// How long to wait for the operator.
 const PATIENCE: Duration = Duration::from_secs(120);
 /// Longest time of all tries of one transfer.
 const TRANSFER: Duration = Duration::from_secs(900);
 
-/// Why the upstream could not be mirrored.
+/// Why the upstream could not be mirrored, or nothing be pushed to it.
 #[derive(Debug, thiserror::Error)]
 pub enum SyncError {
     /// The operator could not be talked to.
@@ -30,37 +39,105 @@ pub enum SyncError {
     /// The git service did not take it.
     #[error(transparent)]
     Transfer(#[from] TransferError),
+    /// There is no way to the upstream.
+    #[error(transparent)]
+    Upstream(#[from] UpstreamError),
+    /// The upstream does not know the credentials.
+    #[error("the upstream refuses the credentials of Secret {secret}: {error}")]
+    Credentials {
+        /// Its name.
+        secret: String,
+        /// What git says.
+        error: CommandError,
+    },
+    /// It wants some.
+    #[error("the upstream asks for credentials; name a Secret in spec.upstream.credentialsSecretRef: {0}")]
+    NoCredentials(CommandError),
     /// The task is no Sync.
     #[error("this task is no Sync with an upstream")]
     NoUpstream,
 }
 
-/// Mirrors the upstream once and reports its heads.
+impl SyncError {
+    /// Whether another try would come to the same: somebody has to mend the Secret or the address.
+    fn is_for_a_person(&self) -> bool {
+        match self {
+            Self::Credentials { .. } | Self::NoCredentials(_) | Self::NoUpstream => true,
+            Self::Upstream(error) => match error {
+                UpstreamError::Address { .. } | UpstreamError::Secret { .. } => true,
+                UpstreamError::File { .. } => false,
+            },
+            Self::Git(error) => {
+                let words = error.to_string();
+                ["Host key verification failed", "certificate", "not found"].iter().any(|why| words.contains(why))
+            }
+            Self::Call(_) | Self::Transfer(_) => false,
+        }
+    }
+}
+
+/// What came of a run.
+struct Done {
+    heads: BTreeMap<String, String>,
+    push: Option<PushAnswer>,
+}
+
+/// Mirrors the upstream once, pushes to it if the task says so, and reports.
 ///
 /// # Errors
 /// If the upstream or the git service cannot be reached, or the operator refuses; it is the
-/// delivery's message too, where people look.
+/// delivery's message too, where people look. A push that the upstream refuses is an answer.
 pub async fn sync(args: &PodArgs, places: &Places) -> Result<(), SyncError> {
     let client = RunnerClient::new(args, &places.token)?;
     let assignment = client.assignment(PATIENCE).await?;
     let upstream = assignment.upstream.as_ref().filter(|_| assignment.role == Role::Sync);
-    let url = upstream.map(|upstream| upstream.url.clone()).ok_or(SyncError::NoUpstream)?;
+    let upstream = upstream.cloned().ok_or(SyncError::NoUpstream)?;
     let repository = PodRepository::new(args, &places.git, &assignment.clone_path, &places.token);
-    let mirrored = mirror(&repository, &url).await;
-    let report = match &mirrored {
-        Ok(heads) => {
-            DeliveryReport { heads: heads.clone(), exit_code: Some(0), changed: true, ..DeliveryReport::default() }
-        }
-        Err(error) => DeliveryReport { message: error.to_string(), exit_code: Some(1), ..DeliveryReport::default() },
+    let done = run(&repository, places, &upstream, assignment.push.as_ref()).await;
+    let report = match &done {
+        Ok(done) => DeliveryReport {
+            heads: done.heads.clone(),
+            push: done.push.clone(),
+            exit_code: Some(0),
+            changed: true,
+            ..DeliveryReport::default()
+        },
+        Err(error) => DeliveryReport {
+            message: error.to_string(),
+            refused: error.is_for_a_person(),
+            exit_code: Some(1),
+            ..DeliveryReport::default()
+        },
     };
     client.deliver(&report, PATIENCE).await?;
-    mirrored.map(|heads| info!(heads = heads.len(), "mirrored"))
+    done.map(|done| info!(heads = done.heads.len(), push = ?done.push, "in step with the upstream"))
 }
 
-async fn mirror(repository: &PodRepository, url: &str) -> Result<BTreeMap<String, String>, SyncError> {
+async fn run(
+    repository: &PodRepository,
+    places: &Places,
+    upstream: &Upstream,
+    push: Option<&Push>,
+) -> Result<Done, SyncError> {
     repository.init().await?;
-    info!(url, "fetching the upstream");
-    repository.fetch_upstream(url, TRANSFER).await?;
+    let remote = Remote::open(upstream, &places.upstream, repository.folder()).await?;
+    let heads = mirror(repository, &remote, upstream).await?;
+    let Some(push) = push else { return Ok(Done { heads, push: None }) };
+    let answer = push::push(repository, &remote, push).await?;
+    // Whoever goes on has to see what stood in the way.
+    let heads = if answer.outcome == PushOutcome::Moved { mirror(repository, &remote, upstream).await? } else { heads };
+    Ok(Done { heads, push: Some(answer) })
+}
+
+async fn mirror(
+    repository: &PodRepository,
+    remote: &Remote,
+    upstream: &Upstream,
+) -> Result<BTreeMap<String, String>, SyncError> {
+    // What was mirrored before need not come from far away again.
+    repository.fetch_folder("refs/upstream", "refs/upstream", TRANSFER).await?;
+    info!(url = upstream.url, "fetching the upstream");
+    repository.fetch_upstream(remote, TRANSFER).await.map_err(|error| refused(error, upstream))?;
     info!("pushing to the git service");
     let specs = ["refs/upstream/heads/*:refs/upstream/heads/*", "refs/upstream/tags/*:refs/upstream/tags/*"];
     repository.push(&specs.map(str::to_owned), TRANSFER).await?;
@@ -71,117 +148,16 @@ async fn mirror(repository: &PodRepository, url: &str) -> Result<BTreeMap<String
     Ok(pairs.take(MAX_HEADS).map(|(name, commit)| (name.to_owned(), commit.to_owned())).collect())
 }
 
-#[cfg(test)]
-mod tests {
-    use std::{
-        net::TcpListener,
-        path::Path,
-        process::{Child, Command, Stdio},
-        time::Instant,
-    };
-
-    use rstest::rstest;
-
-    use super::*;
-    use crate::runner::world::{World, git};
-
-    /// An upstream behind git's own server.
-    struct Upstream {
-        daemon: Child,
-        url: String,
-    }
-
-    impl Upstream {
-        fn of(folder: &Path) -> Self {
-            let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-            let daemon = Command::new("git")
-                .args(["daemon", "--export-all", "--reuseaddr", "--listen=127.0.0.1"])
-                .args([&format!("--port={port}"), &format!("--base-path={}", folder.display())])
-                .stdin(Stdio::null())
-                .stderr(Stdio::null())
-                .spawn()
-                .unwrap();
-            let start = Instant::now();
-            while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
-                assert!(start.elapsed() < Duration::from_secs(20), "git daemon does not start");
-                std::thread::sleep(Duration::from_millis(20));
-            }
-            Self { daemon, url: format!("git://127.0.0.1:{port}/upstream") }
-        }
-    }
-
-    impl Drop for Upstream {
-        fn drop(&mut self) {
-            let _ = self.daemon.kill();
-            let _ = self.daemon.wait();
-        }
-    }
-
-    fn commit(folder: &Path, message: &str) -> String {
-        git(folder, &["commit", "-q", "--allow-empty", "-m", message]);
-        git(folder, &["rev-parse", "HEAD"]).trim().to_owned()
-    }
-
-    fn point(world: &World, url: &str) {
-        let mut assignment = world.operator.assignment.lock().unwrap();
-        assignment.as_mut().unwrap().upstream.as_mut().unwrap().url = url.to_owned();
-    }
-
-    #[tokio::test(flavor = "multi_thread")]
-    async fn heads_and_tags_of_the_upstream_are_mirrored_and_followed() {
-        let world = World::new(Role::Sync).await;
-        let ours = world.head("refs/heads/main");
-        let folder = world.dir().join("upstream");
-        std::fs::create_dir(&folder).unwrap();
-        git(&folder, &["init", "-q"]);
-        let first = commit(&folder, "first");
-        git(&folder, &["tag", "-a", "v1", "-m", "one"]);
-        git(&folder, &["branch", "topic/a"]);
-        let upstream = Upstream::of(world.dir());
-        point(&world, &upstream.url);
-        sync(&world.args, &world.places).await.unwrap();
-        let expected = BTreeMap::from([("main".to_owned(), first.clone()), ("topic/a".to_owned(), first.clone())]);
-        assert_eq!(world.operator.delivery().heads, expected);
-        assert_eq!(world.head("refs/upstream/heads/main"), first);
-        assert_eq!(world.head("refs/upstream/tags/v1"), git(&folder, &["rev-parse", "v1"]).trim());
-        assert_eq!(world.head("refs/heads/main"), ours, "the upstream never overwrites ours");
-        // It moves, and was rewritten.
-        git(&folder, &["commit", "-q", "--amend", "--allow-empty", "-m", "second"]);
-        let second = git(&folder, &["rev-parse", "HEAD"]).trim().to_owned();
-        sync(&world.args, &world.places).await.unwrap();
-        assert_eq!(world.head("refs/upstream/heads/main"), second);
-    }
-
-    #[rstest]
-    #[case::a_file("file:///etc")]
-    #[case::a_path("/etc")]
-    #[case::a_command("ext::sh -c touch% /tmp/never")]
-    #[case::ssh("ssh://localhost/x")]
-    #[case::an_option("--upload-pack=touch /tmp/never")]
-    #[tokio::test(flavor = "multi_thread")]
-    async fn only_protocols_of_the_network_are_spoken(#[case] url: &str) {
-        let world = World::new(Role::Sync).await;
-        point(&world, url);
-        let error = sync(&world.args, &world.places).await.unwrap_err().to_string();
-        let delivery = world.operator.delivery();
-        assert!(delivery.heads.is_empty() && delivery.exit_code == Some(1));
-        assert!(!delivery.message.is_empty() && error.contains(&delivery.message), "{error}");
-        assert!(error.contains("not allowed") || error.contains("blocked"), "{error}");
-    }
-
-    #[tokio::test(flavor = "multi_thread")]
-    async fn an_upstream_that_is_away_is_told_where_people_look() {
-        let world = World::new(Role::Sync).await;
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        point(&world, &format!("git://127.0.0.1:{port}/upstream"));
-        assert!(sync(&world.args, &world.places).await.is_err());
-        assert!(world.operator.delivery().message.contains("unable to connect"));
-    }
-
-    #[tokio::test(flavor = "multi_thread")]
-    async fn a_task_of_another_role_mirrors_nothing() {
-        let world = World::new(Role::Developer).await;
-        assert!(matches!(sync(&world.args, &world.places).await, Err(SyncError::NoUpstream)));
-        assert!(world.operator.calls().is_empty());
+/// Git's words about credentials name no Secret.
+fn refused(error: CommandError, upstream: &Upstream) -> SyncError {
+    let words = error.to_string();
+    let unknown = ["could not read Username", "could not read Password", "Authentication failed", "Permission denied"];
+    match &upstream.credentials_secret_ref {
+        _ if !unknown.iter().any(|unknown| words.contains(unknown)) => error.into(),
+        Some(secret) => SyncError::Credentials { secret: secret.name.clone(), error },
+        None => SyncError::NoCredentials(error),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -70,6 +70,11 @@ impl Operator {
         self.calls.lock().unwrap().clone()
     }
 
+    /// As if nothing had been told: the next run begins.
+    pub(super) fn forget(&self) {
+        self.calls.lock().unwrap().clear();
+    }
+
     /// The one delivery.
     pub(super) fn delivery(&self) -> DeliveryReport {
         let told = self.told("delivery");
@@ -269,6 +274,7 @@ fn facts(assignment: &Assignment) -> TaskFacts {
         state: TaskState::Running,
         submitted: false,
         base_run: None,
+        push_from: None,
     }
 }
 

@@ -98,13 +98,33 @@ async fn a_bad_repository_is_refused_in_words() {
             "Duplicate value",
         ),
         (
-            repository("upstream: {url: 'https://h/x.git', credentialsSecretRef: {name: s}}".to_owned()),
-            "spec.upstream.credentialsSecretRef is not implemented in this version",
+            repository("upstream: {url: 'http://h/x.git', credentialsSecretRef: {name: s}}".to_owned()),
+            "spec.upstream.credentialsSecretRef: credentials do not go over http or git; use https or ssh",
         ),
         (
             repository("upstream: {url: 'https://h/x.git', deliver: Push}".to_owned()),
-            "spec.upstream.deliver: Branch and Push are not implemented in this version; use None",
+            "spec.upstream.deliver: Branch and Push need spec.upstream.credentialsSecretRef",
         ),
+        (
+            repository("upstream: {url: 'ssh://git@h/x.git'}".to_owned()),
+            "spec.upstream.url: ssh needs a key; name the Secret that holds it",
+        ),
+        (
+            repository("upstream: {url: 'https://h/x.git', interval: 5s}".to_owned()),
+            "spec.upstream.interval: from 30s to 24h",
+        ),
+        (
+            repository("upstream: {url: 'ssh://-oProxyCommand=x/y', credentialsSecretRef: {name: s}}".to_owned()),
+            "spec.upstream.url",
+        ),
+        (
+            repository(
+                "upstream: {url: 'ssh://git@h:2222/x.git', credentialsSecretRef: {name: s}, deliver: Push, interval: 1h30m}"
+                    .to_owned(),
+            ),
+            "",
+        ),
+        (repository("upstream: {url: 'https://h/x.git', credentialsSecretRef: {name: s}, deliver: Branch}".to_owned()), ""),
         (repository("upstream: {url: 'https://user:pw@h/x.git'}".to_owned()), "spec.upstream.url"),
         (repository("upstream: {url: 'git://h.svc/x.git'}".to_owned()), ""),
         (repository("baseBranch: -x".to_owned()), "spec.baseBranch"),

@@ -1,6 +1,6 @@
 //! From specs to the objects and git operations of a phase. Plain functions: no client, no clock.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::{Resource, ResourceExt, api::ObjectMeta};
@@ -10,15 +10,17 @@ use crate::{
     api::{
         AgentTask, AgentTaskSpec, Phase, PhaseSpec, ReviewResult, ReviewResultSpec, ReviewResultStatus,
         agent_task::{
-            AgentPod, Brief, BriefCheck, CheckOutcome, EvidenceRef, PhaseLink, ReviewBrief, ReviewCriterion, Role,
-            TaskBase, TaskState,
+            AgentPod, Brief, BriefCheck, CheckOutcome, EvidenceRef, PhaseLink, Push, PushReference, ReviewBrief,
+            ReviewCriterion, Role, TaskBase, TaskState,
         },
         check::Check,
         conflict::{ConflictWith, TaskConflict},
         evidence::GamingSign,
         phase::{Judge, PhaseTaskState, PhaseTaskStatus, ReviewStatus, RollbackStatus},
+        repository::{Deliver, Upstream},
         review_result::{CheckEvidence, ReviewerEvidence},
     },
+    controller::repository::sync::sync_spec,
     git::{
         flow::{self, Line, Passed},
         ops::{
@@ -27,7 +29,8 @@ use crate::{
         },
     },
     machine::phase::{
-        BASE_MERGE, REWORK, agent_task_name, base_check_task_name, check_task_name, rollback_check_task_name,
+        BASE_MERGE, REWORK, agent_task_name, base_check_task_name, check_task_name, push_task_name,
+        rollback_check_task_name,
     },
     review::{
         bounded_evidence, bounded_result, declared_reports,
@@ -98,6 +101,35 @@ fn reapply(o: &Observed) -> Result<Option<Reapply>, InvalidName> {
         title: flow::reapply_title(&rollback.tag),
         author: signature(seconds),
     }))
+}
+
+/// What the Sync has to push: the merge to the base branch with its tags, or beside it for a person to merge.
+pub(super) fn push(
+    o: &Observed,
+    upstream: &Upstream,
+    merge: &MergeToBase,
+    commit: &CommitId,
+    tags: &BTreeMap<RefName, String>,
+) -> Result<Push, InvalidName> {
+    let to = |name: &RefName, object: &str| PushReference { name: name.to_string(), object: object.to_owned() };
+    let references = match upstream.deliver {
+        Deliver::Push => {
+            let tags = tags.iter().map(|(name, object)| to(name, object));
+            std::iter::once(to(&merge.base, commit.as_str())).chain(tags).collect()
+        }
+        Deliver::Branch | Deliver::None => vec![to(&merge.release, commit.as_str())],
+    };
+    Ok(Push { from: flow::push_refs(&o.phase.uid().unwrap_or_default())?.to_string(), references })
+}
+
+/// The Sync AgentTask that does so.
+pub(super) fn push_task(o: &Observed, upstream: &Upstream, push: Push, commit: &str, image: &str) -> AgentTask {
+    let given_up = o.status.push.as_ref().map_or(0, |push| push.given_up);
+    let name = push_task_name(&o.phase.name_any(), given_up, commit);
+    let repository = &o.phase.spec.repository_ref.name;
+    let correlation = o.status.correlation_id.clone();
+    let spec = sync_spec(repository, upstream, image, Some(link(o)), Some(push), correlation);
+    AgentTask { metadata: metadata(o, name), spec, status: None }
 }
 
 /// The revert of the phase's merge; or that there is none any more.
@@ -319,6 +351,7 @@ pub(super) fn developer_task(
         base: None,
         review: None,
         upstream: None,
+        push: None,
         pod: profile.clone(),
         timeout: spec.and_then(|spec| spec.timeout).unwrap_or(o.limits.task_timeout),
         max_runs: o.limits.max_runs,
@@ -429,6 +462,7 @@ fn check_at(o: &Observed, name: String, commit: String, base: Option<TaskBase>, 
         base,
         review: None,
         upstream: None,
+        push: None,
         pod,
         timeout: check.timeout,
         // A check that started and ended badly has failed; only starting is tried again.
@@ -479,6 +513,7 @@ pub(super) fn reviewer_task(o: &Observed, review: &ReviewStatus, reviewer: &Gate
         base: Some(TaskBase { commit: review.base.clone(), evidence: None, protected_paths: Vec::new() }),
         review: Some(brief),
         upstream: None,
+        push: None,
         pod,
         timeout: reviewer.timeout.unwrap_or(o.limits.task_timeout),
         max_runs: o.limits.max_runs,

@@ -70,6 +70,7 @@ fn of_change(change: &Change, after: &PhaseStatus) -> Option<Event> {
             let (reason, how) = if *adopted { ("Adopted", "was merged before: ") } else { ("Merged", "merged ") };
             Some(event(false, reason, &format!("{how}{commit}, tag {tag}")))
         }
+        Change::Pushing { commit, .. } => Some(event(false, "Pushing", &format!("{commit} goes to the upstream"))),
         Change::BeginRollback { user, reason, .. } => {
             Some(event(false, "RollbackOrdered", &format!("{user}: {reason}")))
         }
@@ -94,6 +95,7 @@ fn of_change(change: &Change, after: &PhaseStatus) -> Option<Event> {
         | Change::TaskFailed { .. }
         | Change::BeginReview { .. }
         | Change::DropReview
+        | Change::DropPush
         | Change::Approved { .. }
         | Change::Note(_)
         | Change::Grant(_)

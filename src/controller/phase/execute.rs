@@ -27,7 +27,8 @@ use crate::{
         flow::Line,
         ops::{
             ArchiveRefs, ClaimReleaseAnswer, Commit, CommitAnswer, CommitId, GamingSigns, IntegrateAnswer,
-            IntegrateBaseAnswer, MergeToBaseAnswer, MergedBefore, Operation, PhaseKey, RevertAnswer, Works,
+            IntegrateBaseAnswer, MergeToBase, MergeToBaseAnswer, MergedBefore, Operation, PhaseKey, PreparePush,
+            PreparePushAnswer, RevertAnswer, Works,
         },
     },
     machine::phase::{Action, Answer, check_task_name},
@@ -45,10 +46,10 @@ pub(super) async fn execute(o: &Observed, action: &Action, context: &Context) ->
         Action::EnsureBaseCheck(name) => ensure_base_check(o, name, context).await,
         Action::EnsureReviewer(name) => ensure_reviewer(o, name, context).await,
         Action::EnsureResult => ensure_result(o, context).await,
-        Action::Merge => merge(o, context).await,
+        Action::Push => push(o, context).await,
+        Action::Merge | Action::RollBack => merge(o, context).await,
         Action::StopTasks => stop_tasks(o, context).await,
         Action::Revert => revert(o, false, context).await,
-        Action::RollBack => roll_back(o, context).await,
         Action::GiveUpRollback => revert(o, true, context).await,
     }
 }
@@ -283,18 +284,60 @@ fn merged_before(merged: MergedBefore) -> Answer {
 }
 
 async fn merge(o: &Observed, context: &Context) -> Result<Answer, Error> {
-    let Some(review) = o.status.review.as_ref() else { return Ok(Answer::Done) };
+    let Some(operation) = merge_operation(o)? else { return Ok(Answer::Done) };
+    let answer = call(o, context, &operation).await?;
+    merge_answer(o, &operation, answer, context).await
+}
+
+/// The merge of what was reviewed, or of the revert that was checked.
+fn merge_operation(o: &Observed) -> Result<Option<MergeToBase>, Error> {
+    if let (PhaseState::RollingBack, Some(rollback)) = (o.status.state, &o.status.rollback) {
+        return Ok(Some(build::roll_back(o, rollback)?));
+    }
+    let Some(review) = o.status.review.as_ref() else { return Ok(None) };
     // Date of the record that lets it merge, so that a redo makes the same commit.
     let seconds =
         o.last_review.as_ref().and_then(|review| review.creation_timestamp()).map_or(0, |time| time.0.as_second());
-    let operation = build::merge(o, review, seconds)?;
-    let tag = operation.tags.first().map(|tag| tag.name.short().to_owned()).unwrap_or_default();
-    Ok(match call(o, context, &operation).await? {
-        MergeToBaseAnswer::Merged { commit, tags: _ } => Answer::Merged { commit: commit.into(), tag },
+    Ok(Some(build::merge(o, review, seconds)?))
+}
+
+async fn merge_answer(
+    o: &Observed,
+    operation: &MergeToBase,
+    answer: MergeToBaseAnswer,
+    context: &Context,
+) -> Result<Answer, Error> {
+    Ok(match answer {
+        MergeToBaseAnswer::Merged { commit, tags: _ } if operation.rolls_back.is_some() => {
+            Answer::RolledBack { commit: commit.into() }
+        }
+        MergeToBaseAnswer::Merged { commit, tags: _ } => {
+            let tag = operation.tags.first().map(|tag| tag.name.short().to_owned()).unwrap_or_default();
+            Answer::Merged { commit: commit.into(), tag }
+        }
         MergeToBaseAnswer::BaseMoved { base: _ } => Answer::BaseMoved,
+        MergeToBaseAnswer::TagTaken { tag } if operation.rolls_back.is_some() => {
+            Answer::TagTaken(tag.short().to_owned())
+        }
         MergeToBaseAnswer::TagTaken { tag } => taken_by(o, context, tag.short()).await?,
         MergeToBaseAnswer::NotReviewed { reason } => Answer::NotReviewed(reason),
     })
+}
+
+/// Makes the merge beside the base branch and the Sync that pushes it. What the upstream has already is merged here.
+async fn push(o: &Observed, context: &Context) -> Result<Answer, Error> {
+    let upstream = o.repository.as_ref().and_then(|repository| repository.spec.upstream.as_ref());
+    let (Some(operation), Some(upstream)) = (merge_operation(o)?, upstream) else { return Ok(Answer::Done) };
+    match call(o, context, &PreparePush { merge: operation.clone() }).await? {
+        PreparePushAnswer::Settled { merge: MergeToBaseAnswer::Merged { .. } } => merge(o, context).await,
+        PreparePushAnswer::Settled { merge } => merge_answer(o, &operation, merge, context).await,
+        PreparePushAnswer::Prepared { commit, tags } => {
+            let push = build::push(o, upstream, &operation, &commit, &tags)?;
+            let task = build::push_task(o, upstream, push, commit.as_str(), &context.config.runner_image);
+            create(context, &o.phase, &task).await?;
+            Ok(Answer::Pushing { task: task.name_any(), commit: commit.into() })
+        }
+    }
 }
 
 /// Whose tag is in the way: another operator may have merged this very phase in the same moment.
@@ -321,16 +364,6 @@ async fn revert(o: &Observed, give_up: bool, context: &Context) -> Result<Answer
         RevertAnswer::Conflict(conflict) => Answer::Conflict { commit: rollback.merge.clone(), paths: conflict.paths },
         RevertAnswer::NotMerged => Answer::NotMerged,
         RevertAnswer::GivenUp => Answer::Done,
-    })
-}
-
-async fn roll_back(o: &Observed, context: &Context) -> Result<Answer, Error> {
-    let Some(rollback) = &o.status.rollback else { return Ok(Answer::Done) };
-    Ok(match call(o, context, &build::roll_back(o, rollback)?).await? {
-        MergeToBaseAnswer::Merged { commit, tags: _ } => Answer::RolledBack { commit: commit.into() },
-        MergeToBaseAnswer::BaseMoved { base: _ } => Answer::BaseMoved,
-        MergeToBaseAnswer::TagTaken { tag } => Answer::TagTaken(tag.short().to_owned()),
-        MergeToBaseAnswer::NotReviewed { reason } => Answer::NotReviewed(reason),
     })
 }
 

@@ -2,6 +2,7 @@
 
 pub(super) mod evidence;
 mod profiles;
+mod push;
 mod rollback;
 
 use std::sync::Arc;
@@ -131,6 +132,7 @@ pub(super) fn observe(phase: Arc<Phase>, context: &Context, decisions_trusted: b
         passed_once: passed_once(&status),
         rollback: rollback::fact(&phase, &status, gate.as_ref(), context),
         raised: rollback::is_raised(&phase, &status),
+        push: push::fact(&phase, &status, repository.as_deref(), context),
         dependants: dependants.clone(),
         dependency_rolled_back: dependency_rolled_back(&phase.spec.depends_on, &neighbours),
     };

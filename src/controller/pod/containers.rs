@@ -18,7 +18,9 @@ use kube::ResourceExt;
 
 use super::{
     COMPANION, MAIN, PREPARE, PodConfig, STEP_GRACE_SECONDS,
-    volumes::{BRIEF, GIT, HOME, OUT, RUNNER_TMP, TMP, TOKEN, TOOLS, WORKSPACE, mount, mount_read_only},
+    volumes::{
+        BRIEF, GIT, HOME, OUT, RUNNER_TMP, TMP, TOKEN, TOOLS, UPSTREAM, WORKSPACE, credentials, mount, mount_read_only,
+    },
 };
 use crate::api::{
     AgentTask,
@@ -62,9 +64,11 @@ pub(super) fn companion(task: &AgentTask, run: i32, config: &PodConfig) -> Conta
     }
 }
 
-/// Mirrors the upstream. The whole pod is ours: no agent, so the token is safe in it.
+/// Mirrors the upstream. The whole pod is ours: no agent, so the token and the upstream's credentials are safe in it.
 pub(super) fn sync(task: &AgentTask, run: i32, config: &PodConfig) -> Container {
-    Container { name: MAIN.to_owned(), ..ours("sync", vec![mount(GIT)], task, run, config) }
+    let credentials = credentials(task).map(|_| mount_read_only(UPSTREAM));
+    let mounts = std::iter::once(mount(GIT)).chain(credentials).collect();
+    Container { name: MAIN.to_owned(), ..ours("sync", mounts, task, run, config) }
 }
 
 /// A container of ours: our image, our executable, the pod's identity, a read-only root.

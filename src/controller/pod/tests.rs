@@ -84,7 +84,7 @@ fn reviewer() -> AgentTask {
 fn sync() -> AgentTask {
     let spec = json!({
         "role": "Sync", "repository": "alicia", "task": "sync", "timeout": "10m", "maxRuns": 3,
-        "upstream": {"url": "https://example.com/alicia.git"}, "pod": {"image": ""},
+        "upstream": {"url": "https://example.com/alicia.git", "credentialsSecretRef": {"name": "mirror"}}, "pod": {"image": ""},
     });
     task("alicia-sync-1", &spec)
 }

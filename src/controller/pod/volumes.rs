@@ -4,7 +4,8 @@
 //! git folder nor its identity. Our containers have a `/tmp` of their own for the same reason.
 
 use k8s_openapi::api::core::v1::{
-    EmptyDirVolumeSource, ProjectedVolumeSource, ServiceAccountTokenProjection, Volume, VolumeMount, VolumeProjection,
+    EmptyDirVolumeSource, ProjectedVolumeSource, SecretVolumeSource, ServiceAccountTokenProjection, Volume,
+    VolumeMount, VolumeProjection,
 };
 
 use crate::api::{AgentTask, agent_task::Role};
@@ -27,9 +28,12 @@ pub(super) const TMP: (&str, &str) = ("tmp", "/tmp");
 pub(super) const RUNNER_TMP: (&str, &str) = ("runner-tmp", "/tmp");
 /// The pod's identity, as a file `token`.
 pub(super) const TOKEN: (&str, &str) = ("token", "/var/run/secrets/phasegate");
+/// The Secret that opens the upstream, in a Sync pod alone.
+pub(super) const UPSTREAM: (&str, &str) = ("upstream", "/var/run/secrets/upstream");
 
 /// Names that a profile's volumes must not have.
-pub(super) const NAMES: [&str; 9] = [WORKSPACE.0, TOOLS.0, BRIEF.0, OUT.0, GIT.0, HOME.0, TMP.0, RUNNER_TMP.0, TOKEN.0];
+pub(super) const NAMES: [&str; 10] =
+    [WORKSPACE.0, TOOLS.0, BRIEF.0, OUT.0, GIT.0, HOME.0, TMP.0, RUNNER_TMP.0, TOKEN.0, UPSTREAM.0];
 /// Folders that a profile's mounts must not hide or enter.
 pub(super) const PATHS: [&str; 3] = ["/phasegate", WORKSPACE.1, "/var/run/secrets"];
 
@@ -49,7 +53,7 @@ pub(super) fn volumes(task: &AgentTask) -> Vec<Volume> {
     let mut volumes: Vec<Volume> = ours.into_iter().map(|(name, _)| empty(name)).collect();
     volumes.push(token());
     match task.spec.role {
-        Role::Sync => {}
+        Role::Sync => volumes.extend(credentials(task)),
         Role::Developer | Role::Check | Role::Reviewer => volumes.extend(task.spec.pod.volumes.clone()),
     }
     volumes
@@ -57,6 +61,19 @@ pub(super) fn volumes(task: &AgentTask) -> Vec<Volume> {
 
 fn empty(name: &str) -> Volume {
     Volume { name: name.to_owned(), empty_dir: Some(EmptyDirVolumeSource::default()), ..Volume::default() }
+}
+
+/// The Secret of the upstream. One that is missing does not keep the pod from starting: the pod says what it lacks.
+pub(super) fn credentials(task: &AgentTask) -> Option<Volume> {
+    let secret = task.spec.upstream.as_ref()?.credentials_secret_ref.as_ref()?;
+    let source = SecretVolumeSource {
+        secret_name: Some(secret.name.clone()),
+        optional: Some(true),
+        // The pod's group reads it, which is ours.
+        default_mode: Some(0o440),
+        ..SecretVolumeSource::default()
+    };
+    Some(Volume { name: UPSTREAM.0.to_owned(), secret: Some(source), ..Volume::default() })
 }
 
 fn token() -> Volume {

@@ -1,15 +1,13 @@
-//! The Repository reconciler: makes the git repository, mirrors the upstream in once, and says
+//! The Repository reconciler: makes the git repository, keeps the mirror of its upstream fresh, and says
 //! whether phases can start.
+
+pub(in crate::controller) mod sync;
 
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
-use kube::{
-    Api, Resource, ResourceExt,
-    api::{ObjectMeta, PostParams},
-    runtime::{controller::Action, reflector::ObjectRef},
-};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::{ResourceExt, runtime::controller::Action};
 use tracing::info;
 
 use super::{
@@ -18,33 +16,14 @@ use super::{
     status::{Written, write_status},
 };
 use crate::{
-    api::{
-        AgentTask, AgentTaskSpec, Repository, RepositoryStatus,
-        agent_task::{AgentPod, Role, TaskState},
-        common::Duration,
-        repository::Upstream,
-    },
+    api::{Repository, RepositoryStatus},
     git::ops::{EnsureRepository, EnsureRepositoryAnswer, RefName},
-    machine::conditions::{Health, conditions},
+    machine::conditions::{Health, condition, conditions},
 };
+use sync::{Mirror, MirrorState};
 
-/// Longest time of one mirror run.
-const SYNC_TIMEOUT: Duration = Duration::from_secs(1800);
-/// Runs of one Sync task.
-const SYNC_RUNS: i32 = 4;
-
-/// Where a Repository stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Standing {
-    /// Its base branch stands at this commit.
-    Ready(String),
-    /// The upstream is being mirrored.
-    Syncing(String),
-    /// The upstream could not be mirrored: why.
-    SyncFailed(String, String),
-    /// The upstream was mirrored and has no such branch.
-    BranchMissing(String),
-}
+/// Condition that says whether the last look at the upstream went well.
+const UPSTREAM_SYNCED: &str = "UpstreamSynced";
 
 /// Brings one Repository a step further.
 ///
@@ -59,110 +38,96 @@ pub async fn reconcile(repository: Arc<Repository>, context: Arc<Context>) -> Re
         upstream: repository.spec.upstream.is_some(),
     };
     let namespace = repository.namespace().unwrap_or_default();
-    let standing = match context.git.call(&namespace, &repository.name_any(), &operation).await? {
-        EnsureRepositoryAnswer::Ready { base } => Standing::Ready(base.into()),
-        EnsureRepositoryAnswer::AwaitingUpstream => sync(&repository, &context).await?,
+    let now = Timestamp::now();
+    // Before git is asked: what has ended by now is there then. Making the Sync needs the repository, which is made below.
+    let mirror = sync::observe(&repository, &context, now);
+    let base = match context.git.call(&namespace, &repository.name_any(), &operation).await? {
+        EnsureRepositoryAnswer::Ready { base } => Some(String::from(base)),
+        EnsureRepositoryAnswer::AwaitingUpstream => None,
     };
+    if let Some(mirror) = &mirror {
+        sync::execute(&repository, mirror, &context).await?;
+    }
     let before = repository.status.clone().unwrap_or_default();
-    let after = project(&repository, &before, standing, Timestamp::now());
+    let after = project(&repository, &before, base, mirror.as_ref(), now);
     if repository.status.as_ref() != Some(&after)
         && write_status(&context, repository.as_ref(), FIELD_MANAGER, &after).await? == Written::Stored
         && before.message != after.message
     {
         info!(repository = repository.name_any(), namespace, message = after.message, "repository");
     }
-    Ok(Action::await_change())
-}
-
-/// The Sync task of this generation: an edit of the spec tries again.
-async fn sync(repository: &Repository, context: &Context) -> Result<Standing, Error> {
-    let generation = repository.metadata.generation.unwrap_or_default();
-    let name = format!("{}-sync-{generation}", repository.name_any());
-    let namespace = repository.namespace().unwrap_or_default();
-    let known = context.stores.tasks.get(&ObjectRef::new(&name).within(&namespace));
-    let Some(task) = known else {
-        if let Some(upstream) = &repository.spec.upstream {
-            create(context, repository, sync_task(repository, upstream, &name, context)).await?;
-        }
-        return Ok(Standing::Syncing(name));
-    };
-    let status = task.status.clone().unwrap_or_default();
-    Ok(match status.state {
-        TaskState::Pending | TaskState::Starting | TaskState::Running => Standing::Syncing(name),
-        TaskState::Failed => Standing::SyncFailed(name, status.message),
-        TaskState::Succeeded => Standing::BranchMissing(name),
+    Ok(match mirror.and_then(|mirror| mirror.wait) {
+        Some(wait) => Action::requeue(wait),
+        None => Action::await_change(),
     })
 }
 
-async fn create(context: &Context, repository: &Repository, task: AgentTask) -> Result<(), Error> {
-    let api: Api<AgentTask> = Api::namespaced(context.client.clone(), &repository.namespace().unwrap_or_default());
-    match api.create(&PostParams::default(), &task).await {
-        Ok(_) => Ok(()),
-        // Already there: the cache has not seen it yet.
-        Err(kube::Error::Api(refusal)) if refusal.code == 409 => Ok(()),
-        Err(error) => Err(error.into()),
+fn project(
+    repository: &Repository,
+    before: &RepositoryStatus,
+    base: Option<String>,
+    mirror: Option<&Mirror>,
+    now: Timestamp,
+) -> RepositoryStatus {
+    let generation = repository.metadata.generation.unwrap_or_default();
+    let state = mirror.map(|mirror| known_state(mirror, &before.conditions, generation));
+    let (health, reason, message) = standing(repository, base.as_ref(), state.as_ref());
+    let message: String = message.chars().take(1000).collect();
+    let now = Timestamp::from_second(now.as_second()).unwrap_or(now);
+    let mut told = conditions(&before.conditions, health, reason, &message, generation, now);
+    told.extend(state.map(|state| {
+        let (status, reason, message) = state.told();
+        let message: String = message.chars().take(1000).collect();
+        condition(&before.conditions, UPSTREAM_SYNCED, (status, reason, &message), generation, now)
+    }));
+    RepositoryStatus {
+        observed_generation: generation,
+        head: base,
+        sync: mirror.map(|mirror| mirror.record.clone()),
+        conditions: told,
+        message,
     }
 }
 
-fn sync_task(repository: &Repository, upstream: &Upstream, name: &str, context: &Context) -> AgentTask {
-    let owner: Vec<OwnerReference> = repository.controller_owner_ref(&()).into_iter().collect();
-    let labels = [("app.kubernetes.io/managed-by", "phasegate")];
-    let metadata = ObjectMeta {
-        name: Some(name.to_owned()),
-        namespace: repository.namespace(),
-        owner_references: Some(owner),
-        labels: Some(labels.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect()),
-        ..ObjectMeta::default()
-    };
-    let pod = AgentPod { image: context.config.runner_image.clone(), ..AgentPod::default() };
-    let spec = AgentTaskSpec {
-        role: Role::Sync,
-        repository: repository.name_any(),
-        phase: None,
-        task: "sync".to_owned(),
-        commit: None,
-        branch: None,
-        brief: None,
-        conflict: None,
-        check: None,
-        base: None,
-        review: None,
-        upstream: Some(upstream.clone()),
-        pod,
-        timeout: SYNC_TIMEOUT,
-        max_runs: SYNC_RUNS,
-        correlation_id: repository.uid().unwrap_or_default(),
-    };
-    AgentTask { metadata, spec, status: None }
+/// What is known of the upstream: while it is looked at again, what the last look said.
+fn known_state(mirror: &Mirror, before: &[Condition], generation: i64) -> MirrorState {
+    let told = before.iter().find(|told| told.type_ == UPSTREAM_SYNCED && told.observed_generation == Some(generation));
+    match (&mirror.state, told.map(|told| (told.status.as_str(), &told.message))) {
+        (MirrorState::UnderWay, Some(("True", _))) => MirrorState::Fresh { head: mirror.record.head.clone() },
+        (MirrorState::UnderWay, Some(("False", why))) => MirrorState::Failed(why.clone()),
+        (state, _) => state.clone(),
+    }
 }
 
-fn project(repository: &Repository, before: &RepositoryStatus, standing: Standing, now: Timestamp) -> RepositoryStatus {
-    let generation = repository.metadata.generation.unwrap_or_default();
-    let base = &repository.spec.base_branch;
-    let (health, reason, message, head, task) = match standing {
-        Standing::Ready(head) => (Health::Done, "Ready", String::new(), Some(head), before.sync_task.clone()),
-        Standing::Syncing(task) => (Health::Working, "Syncing", "mirroring the upstream".to_owned(), None, Some(task)),
-        Standing::SyncFailed(task, why) => {
-            let message = format!(
-                "failed to mirror the upstream: {why}; mend spec.upstream.url or the upstream itself, then edit the spec to try again"
-            );
-            (Health::NeedsPerson, "SyncFailed", message, None, Some(task))
+fn standing(
+    repository: &Repository,
+    base: Option<&String>,
+    state: Option<&MirrorState>,
+) -> (Health, &'static str, String) {
+    let name = &repository.spec.base_branch;
+    match (base, state) {
+        // Phases go on with what is here.
+        (Some(_), Some(MirrorState::Failed(why))) => {
+            (Health::Done, "Ready", format!("the upstream could not be mirrored and is tried again: {why}"))
         }
-        Standing::BranchMissing(task) => {
-            let message = format!(
-                "the upstream has no branch {base}; push it there, or make a Repository with another spec.baseBranch"
-            );
-            (Health::NeedsPerson, "BranchMissing", message, None, Some(task))
+        (Some(_), Some(MirrorState::Fresh { head: None })) => (
+            Health::Done,
+            "Ready",
+            format!("the upstream has no branch {name} any more; the base branch stays as it is"),
+        ),
+        (Some(_), _) => (Health::Done, "Ready", String::new()),
+        (None, Some(MirrorState::Failed(why))) => {
+            let message =
+                format!("failed to mirror the upstream: {why}; it is tried again, at once if spec.upstream is edited");
+            (Health::NeedsPerson, "SyncFailed", message)
         }
-    };
-    let message: String = message.chars().take(1000).collect();
-    let now = Timestamp::from_second(now.as_second()).unwrap_or(now);
-    RepositoryStatus {
-        observed_generation: generation,
-        head,
-        sync_task: task,
-        conditions: conditions(&before.conditions, health, reason, &message, generation, now),
-        message,
+        (None, Some(MirrorState::Fresh { head: None })) => {
+            let message = format!(
+                "the upstream has no branch {name}; push it there, or make a Repository with another spec.baseBranch"
+            );
+            (Health::NeedsPerson, "BranchMissing", message)
+        }
+        (None, _) => (Health::Working, "Syncing", "mirroring the upstream".to_owned()),
     }
 }
 
@@ -171,6 +136,7 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
+    use crate::api::repository::SyncStatus;
 
     fn repository() -> Repository {
         serde_json::from_value(serde_json::json!({
@@ -180,20 +146,36 @@ mod tests {
         .unwrap()
     }
 
+    #[expect(clippy::unnecessary_wraps, reason = "a column of the table, which other rows leave empty")]
+    fn mirror(state: MirrorState) -> Option<Mirror> {
+        let head = if let MirrorState::Fresh { head } = &state { head.clone() } else { None };
+        Some(Mirror { record: SyncStatus { head, ..SyncStatus::default() }, state, due: None, wait: None })
+    }
+
     #[rstest]
-    #[case(Standing::Ready("c0ffee".into()), ["True", "False", "False"], "")]
-    #[case(Standing::Syncing("r-sync-2".into()), ["Unknown", "True", "False"], "mirroring")]
-    #[case(Standing::SyncFailed("r-sync-2".into(), "no route".into()), ["False", "False", "True"], "no route")]
-    #[case(Standing::BranchMissing("r-sync-2".into()), ["False", "False", "True"], "no branch main")]
+    #[case::without_upstream(Some("c0ffee"), None, &["True", "False", "False"], "")]
+    #[case::mirrored(Some("c0ffee"), mirror(MirrorState::Fresh { head: Some("c0ffee".into()) }), &["True", "False", "False", "True"], "")]
+    #[case::mirroring_again(Some("c0ffee"), mirror(MirrorState::UnderWay), &["True", "False", "False", "Unknown"], "")]
+    #[case::away_for_a_while(Some("c0ffee"), mirror(MirrorState::Failed("no route".into())), &["True", "False", "False", "False"], "no route")]
+    #[case::branch_deleted(Some("c0ffee"), mirror(MirrorState::Fresh { head: None }), &["True", "False", "False", "True"], "has no branch main any more")]
+    #[case::mirroring(None, mirror(MirrorState::UnderWay), &["Unknown", "True", "False", "Unknown"], "mirroring")]
+    #[case::never_reached(None, mirror(MirrorState::Failed("no route".into())), &["False", "False", "True", "False"], "no route")]
+    #[case::no_such_branch(None, mirror(MirrorState::Fresh { head: None }), &["False", "False", "True", "True"], "no branch main")]
     fn a_standing_is_told_by_conditions_and_again_the_same(
-        #[case] standing: Standing,
-        #[case] conditions: [&str; 3],
+        #[case] base: Option<&str>,
+        #[case] mirror: Option<Mirror>,
+        #[case] conditions: &[&str],
         #[case] says: &str,
     ) {
         let (first, later) = ("2026-01-01T00:00:00Z".parse().unwrap(), "2026-01-01T00:01:00Z".parse().unwrap());
-        let status = project(&repository(), &RepositoryStatus::default(), standing.clone(), first);
+        let base = base.map(str::to_owned);
+        let status = project(&repository(), &RepositoryStatus::default(), base.clone(), mirror.as_ref(), first);
         assert_eq!(status.conditions.iter().map(|c| c.status.as_str()).collect::<Vec<_>>(), conditions);
         assert!(status.message.contains(says), "{}", status.message);
-        assert_eq!(project(&repository(), &status, standing, later), status, "looking again changes nothing");
+        let again = project(&repository(), &status, base.clone(), mirror.as_ref(), later);
+        assert_eq!(again, status, "looking again changes nothing");
+        // Nor does the next look at the upstream, until it has ended.
+        let next = mirror.map(|mirror| Mirror { state: MirrorState::UnderWay, ..mirror });
+        assert_eq!(project(&repository(), &status, base, next.as_ref(), later), status);
     }
 }

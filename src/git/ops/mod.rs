@@ -32,6 +32,9 @@ macro_rules! operations {
             const NAME: &'static str = $path;
             type Answer = $answer;
         })*
+
+        /// Names of all operations.
+        pub const NAMES: &[&str] = &[$($path),*];
     };
 }
 

@@ -405,8 +405,11 @@ pub enum PreparePushAnswer {
         /// The tag objects, at `refs/phasegate/push/{phase UID}/{tag}`.
         tags: BTreeMap<RefName, String>,
     },
-    /// There is nothing to push, and why: as [`MergeToBase`] answers it.
-    Settled(MergeToBaseAnswer),
+    /// There is nothing to push, and why.
+    Settled {
+        /// What [`MergeToBase`] answers.
+        merge: MergeToBaseAnswer,
+    },
 }
 
 /// Answer to [`MergeToBase`].

@@ -151,11 +151,11 @@ impl Execute for PreparePush {
     async fn execute(self, repo: &Repo) -> Result<PreparePushAnswer, StoreError> {
         let Planned { commit, is_there, moves: _, tags } = match self.merge.plan(repo).await? {
             Ok(planned) => planned,
-            Err(refusal) => return Ok(PreparePushAnswer::Settled(refusal)),
+            Err(merge) => return Ok(PreparePushAnswer::Settled { merge }),
         };
         if is_there {
             let tags = tags.into_iter().map(|(name, _)| name).collect();
-            return Ok(PreparePushAnswer::Settled(MergeToBaseAnswer::Merged { commit, tags }));
+            return Ok(PreparePushAnswer::Settled { merge: MergeToBaseAnswer::Merged { commit, tags } });
         }
         let folder = flow::push_refs(&self.merge.phase.uid)?;
         let below = |name: &str| RefName::new(format!("{folder}/{name}"));

@@ -1,8 +1,8 @@
 //! The decision: total, deterministic, one match over the states of design §5.
 
 use super::{
-    Action, BASE_MERGE, Change, CheckFact, CheckWork, Judgement, Outcome, REWORK, ReviewFact, Snapshot, TaskFact, Work,
-    orders::obey,
+    Action, BASE_MERGE, Change, CheckFact, CheckWork, Judgement, Outcome, PushFact, REWORK, ReviewFact, Snapshot,
+    TaskFact, Work, orders::obey,
 };
 use crate::{
     api::{
@@ -15,8 +15,11 @@ use crate::{
 
 /// Decides the next step of a phase.
 ///
-/// Orders of persons come first, one at a time; then suspension; then the timeout; then the state.
+/// What is on its way to the upstream comes first, for it cannot be called back. Orders of persons come first, one at a time; then suspension; then the timeout; then the state.
 pub fn decide(s: &Snapshot) -> Outcome {
+    if let Some(outcome) = going_out(s) {
+        return outcome;
+    }
     if let Some(order) = s.orders.first() {
         return obey(s, order);
     }
@@ -54,6 +57,46 @@ pub fn decide(s: &Snapshot) -> Outcome {
         | PhaseState::Escalated
         | PhaseState::RolledBack
         | PhaseState::Failed => Outcome::default(),
+    }
+}
+
+/// What the upstream may have by now is waited for, and what it has is merged here too: nobody's order and no edit of a
+/// spec can change that any more.
+fn going_out(s: &Snapshot) -> Option<Outcome> {
+    let merge = match s.state {
+        PhaseState::Merging => Action::Merge,
+        PhaseState::RollingBack => Action::RollBack,
+        PhaseState::Pending
+        | PhaseState::Preparing
+        | PhaseState::Developing
+        | PhaseState::Reviewing
+        | PhaseState::Backoff
+        | PhaseState::AwaitingApproval
+        | PhaseState::Passed
+        | PhaseState::Escalated
+        | PhaseState::RolledBack
+        | PhaseState::Failed => return None,
+    };
+    match s.push {
+        PushFact::Active => Some(Outcome::default()),
+        PushFact::Pushed => Some(act(vec![merge])),
+        PushFact::NotAsked | PushFact::Missing | PushFact::Waiting | PushFact::Moved | PushFact::Refused(_) => None,
+    }
+}
+
+/// Merges, once the upstream has it if it is to go there; begins `again` where the upstream has moved.
+fn push_then(s: &Snapshot, merge: Action, again: Vec<Change>) -> Outcome {
+    match &s.push {
+        PushFact::NotAsked | PushFact::Pushed => act(vec![merge]),
+        PushFact::Missing => act(vec![Action::Push]),
+        PushFact::Waiting | PushFact::Active => Outcome::default(),
+        PushFact::Moved => record(again),
+        PushFact::Refused(words) => {
+            let message = format!(
+                "the upstream does not take what passed: {words}; allow it there, or set spec.upstream.deliver of the Repository to Branch or None, then Retry"
+            );
+            escalate(EscalationReason::PushRejected, message)
+        }
     }
 }
 
@@ -118,7 +161,7 @@ fn rolling_back(s: &Snapshot) -> Outcome {
     }
     match &rollback.refused {
         Some((reason, message)) => escalate(*reason, message.clone()),
-        None => act(vec![Action::RollBack]),
+        None => push_then(s, Action::RollBack, vec![Change::DropRevert]),
     }
 }
 
@@ -136,7 +179,8 @@ fn ends_strays(s: &Snapshot) -> bool {
         | EscalationReason::Gamed
         | EscalationReason::Disputed
         | EscalationReason::BudgetExceeded
-        | EscalationReason::RollbackFailed => false,
+        | EscalationReason::RollbackFailed
+        | EscalationReason::PushRejected => false,
     };
     s.state == PhaseState::Failed || s.escalation.is_some_and(|(reason, _)| stopped(reason))
 }
@@ -336,9 +380,14 @@ fn awaiting_approval(s: &Snapshot) -> Outcome {
 
 fn merging(s: &Snapshot) -> Outcome {
     match &s.review {
-        Some(review) if review.gate_hash == s.gate_hash && all_integrated(s) => act(vec![Action::Merge]),
+        Some(review) if review.gate_hash == s.gate_hash && all_integrated(s) => {
+            push_then(s, Action::Merge, review_again().changes)
+        }
         // The merge may have been done just before a crash: git says so before anything else begins.
-        _ => act(vec![Action::Claim]),
+        _ => {
+            let push = (s.push == PushFact::Waiting).then_some(Action::StopTasks);
+            act(push.into_iter().chain([Action::Claim]).collect())
+        }
     }
 }
 

@@ -17,7 +17,8 @@ pub use approval::is_approved;
 pub use decide::decide;
 pub use orders::{RetryLeads, retry_leads};
 pub use plan::{
-    BASE_MERGE, REWORK, agent_task_name, base_check_task_name, check_task_name, planned, rollback_check_task_name,
+    BASE_MERGE, REWORK, agent_task_name, base_check_task_name, check_task_name, planned, push_task_name,
+    rollback_check_task_name,
 };
 pub use project::{MAX_USED, Stamp, project, remember};
 pub use settle::settle;
@@ -78,10 +79,32 @@ pub struct Snapshot {
     pub rollback: Option<RollbackFact>,
     /// Whether `spec.version` names another tag than the one that was rolled back.
     pub raised: bool,
+    /// What is seen of the push to the upstream.
+    pub push: PushFact,
     /// The phases that depend on this one.
     pub dependants: Dependants,
     /// A phase that this one depends on was rolled back and has not passed again: its name.
     pub dependency_rolled_back: Option<String>,
+}
+
+/// What is seen of the push to the upstream, which comes before the base branch moves.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub enum PushFact {
+    /// Nothing is to go out.
+    #[default]
+    NotAsked,
+    /// It is still to be begun.
+    Missing,
+    /// It waits for its pod, or for another try.
+    Waiting,
+    /// It is at work: the upstream may have it any moment.
+    Active,
+    /// The upstream has it.
+    Pushed,
+    /// The upstream's branch holds what this does not.
+    Moved,
+    /// The upstream does not take it, or could not be reached; in words.
+    Refused(String),
 }
 
 /// The phases that depend on a phase, by name: those that matter to its rollback.
@@ -283,6 +306,8 @@ pub enum Action {
     EnsureReviewer(String),
     /// Make the ReviewResult, with all evidence.
     EnsureResult,
+    /// Make the merge beside the base branch and have a Sync push it to the upstream.
+    Push,
     /// Merge to the base branch and tag.
     Merge,
     /// End the AgentTasks of this phase that are still at work.
@@ -383,6 +408,13 @@ pub enum Answer {
         commit: String,
         /// The phase's tag.
         tag: String,
+    },
+    /// A Sync is made that pushes.
+    Pushing {
+        /// Name of its AgentTask.
+        task: String,
+        /// The merge commit.
+        commit: String,
     },
     /// The base branch moved since the review.
     BaseMoved,
@@ -527,6 +559,15 @@ pub enum Change {
         /// In words, with what a person can do.
         message: String,
     },
+    /// A push to the upstream has begun.
+    Pushing {
+        /// Name of the Sync AgentTask.
+        task: String,
+        /// The merge commit.
+        commit: String,
+    },
+    /// The push came to nothing; another would have to begin.
+    DropPush,
     /// Merged.
     Merged {
         /// Merge commit.

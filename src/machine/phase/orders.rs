@@ -163,6 +163,7 @@ fn is_of_judgement(reason: EscalationReason) -> bool {
         | EscalationReason::TaskFailed
         | EscalationReason::DependencyRolledBack
         | EscalationReason::RollbackFailed
+        | EscalationReason::PushRejected
         | EscalationReason::BudgetExceeded => false,
     }
 }
@@ -219,7 +220,7 @@ fn retry(s: &Snapshot, order: &Order, attempts: u32) -> Outcome {
         (RetryLeads::ToTheClaim, _) => vec![Change::Enter(PhaseState::Preparing)],
         (RetryLeads::ToTheTasks, commit) => develop_on(s, commit.as_ref()),
         (RetryLeads::ToTheRollback, _) => vec![Change::DropRevert, Change::Enter(PhaseState::RollingBack)],
-        (RetryLeads::ToTheMerge, None) => vec![Change::Enter(PhaseState::Merging)],
+        (RetryLeads::ToTheMerge, None) => vec![Change::DropPush, Change::Enter(PhaseState::Merging)],
         (RetryLeads::ToTheReview, None) => review_again().changes,
         (RetryLeads::ToTheMerge | RetryLeads::ToTheReview, Some(_)) | (RetryLeads::ToAnAttempt, _) => {
             further_attempt(s, order, attempts)
@@ -242,6 +243,7 @@ const fn only_review_failed(reason: EscalationReason) -> bool {
         | EscalationReason::Gamed
         | EscalationReason::Disputed
         | EscalationReason::RollbackFailed
+        | EscalationReason::PushRejected
         | EscalationReason::BudgetExceeded => false,
     }
 }

@@ -101,6 +101,11 @@ pub fn check_task_name(phase: &str, attempt: i32, number: i32, check: &str) -> S
     format!("{phase}.r{attempt}-{number}.{check}")
 }
 
+/// Name of the Sync AgentTask that pushes this commit to the upstream, after so many pushes that came to nothing.
+pub fn push_task_name(phase: &str, given_up: i32, commit: &str) -> String {
+    format!("{phase}.push{given_up}.{}", commit.get(..12).unwrap_or(commit))
+}
+
 /// Name of the AgentTask of a check on the n-th revert of a phase.
 pub fn rollback_check_task_name(phase: &str, attempt: i32, number: i32, check: &str) -> String {
     format!("{phase}.rollback{attempt}-{number}.{check}")

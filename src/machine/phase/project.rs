@@ -16,7 +16,7 @@ use crate::{
         common::Backoff,
         phase::{
             ApprovalStatus, Blocked, BlockedReason, CategoryRecord, Escalation, JudgementRecord, MergeStatus,
-            PhaseState, PhaseStatus, PhaseTaskState, PhaseTaskStatus, ReleaseBranch, ReviewStatus, Waiver,
+            PhaseState, PhaseStatus, PhaseTaskState, PhaseTaskStatus, PushStatus, ReleaseBranch, ReviewStatus, Waiver,
         },
         review_result::Verdict,
     },
@@ -176,14 +176,9 @@ fn apply(status: &mut PhaseStatus, change: &Change, stamp: &Stamp) {
             };
             begin_review(status, reviewed, stamp);
         }
-        Change::DropReview => {
-            if let Some(review) = &mut status.review {
-                // The number stays, so that the next review of this attempt gets a name of its own.
-                review.commit = String::new();
-                review.verdict = None;
-                review.evidence_digest = String::new();
-            }
-        }
+        Change::DropReview => drop_review(status),
+        Change::Pushing { task, commit } => begin_push(status, task, commit),
+        Change::DropPush => drop_push(status),
         Change::Judged { verdict, class, score, categories, evidence } => {
             judge(status, *verdict, *class, score, categories, evidence);
         }
@@ -316,7 +311,31 @@ fn begin_attempt(status: &mut PhaseStatus, pushed: Option<&str>, stamp: &Stamp) 
     status.attempt = status.attempt.saturating_add(1);
     status.review = None;
     status.approval = None;
+    drop_push(status);
     status.correlation_id = format!("{}-{}", stamp.uid.get(..8).unwrap_or(&stamp.uid), status.attempt);
+}
+
+/// The number stays, so that the next review of this attempt gets a name of its own.
+fn drop_review(status: &mut PhaseStatus) {
+    if let Some(review) = &mut status.review {
+        review.commit = String::new();
+        review.verdict = None;
+        review.evidence_digest = String::new();
+    }
+    drop_push(status);
+}
+
+fn begin_push(status: &mut PhaseStatus, task: &str, commit: &str) {
+    let given_up = status.push.as_ref().map_or(0, |push| push.given_up);
+    status.push = Some(PushStatus { given_up, task: task.to_owned(), commit: commit.to_owned() });
+}
+
+/// What goes out next is another push, under a name of its own.
+fn drop_push(status: &mut PhaseStatus) {
+    if let Some(push) = status.push.as_mut().filter(|push| !push.task.is_empty()) {
+        let given_up = push.given_up.saturating_add(1);
+        *push = PushStatus { given_up, ..PushStatus::default() };
+    }
 }
 
 /// The next review of this attempt, of these commits.

@@ -20,7 +20,7 @@ pub fn settle(s: &Snapshot, action: &Action, answer: Answer) -> Vec<Change> {
         (PhaseState::Failed, Action::Claim) => return is_it_merged_after_all(answer),
         (_, Action::GiveUpRollback) => return is_it_rolled_back(s, answer),
         (_, Action::Revert) => return reverted(s, answer),
-        (_, Action::RollBack) => return rolled_back(answer),
+        (_, Action::RollBack) | (PhaseState::RollingBack, Action::Push) => return rolled_back(answer),
         (_, _) => {}
     }
     match answer {
@@ -52,6 +52,7 @@ pub fn settle(s: &Snapshot, action: &Action, answer: Answer) -> Vec<Change> {
             Change::Release { head: head.clone(), base: Some(base.clone()) },
             Change::BeginReview { commit: head, tree, base, patch },
         ],
+        Answer::Pushing { task, commit } => vec![Change::Pushing { task, commit }],
         Answer::Merged { commit, tag } => merged(commit, tag),
         // Base or release branch are elsewhere: judged again as they are, no attempt spent.
         Answer::BaseMoved | Answer::NotReviewed(_) => review_again().changes,
@@ -80,6 +81,7 @@ fn reverted(s: &Snapshot, answer: Answer) -> Vec<Change> {
         | Answer::Integrated { .. }
         | Answer::Stale { .. }
         | Answer::BaseIntegrated { .. }
+        | Answer::Pushing { .. }
         | Answer::Merged { .. }
         | Answer::BaseMoved
         | Answer::TagTaken(_)
@@ -102,6 +104,7 @@ fn rolled_back(answer: Answer) -> Vec<Change> {
     match answer {
         Answer::RolledBack { commit } => vec![Change::RolledBack { commit }],
         Answer::BaseMoved | Answer::NotReviewed(_) => vec![Change::DropRevert],
+        Answer::Pushing { task, commit } => vec![Change::Pushing { task, commit }],
         Answer::Done
         | Answer::Claimed { .. }
         | Answer::Adopted { .. }
@@ -165,6 +168,7 @@ fn is_it_merged_after_all(answer: Answer) -> Vec<Change> {
         | Answer::Conflict { .. }
         | Answer::Stale { .. }
         | Answer::BaseIntegrated { .. }
+        | Answer::Pushing { .. }
         | Answer::Merged { .. }
         | Answer::BaseMoved
         | Answer::TagTaken(_)
@@ -271,6 +275,7 @@ fn task_of(action: &Action) -> Option<&str> {
         | Action::EnsureBaseCheck(_)
         | Action::EnsureReviewer(_)
         | Action::EnsureResult
+        | Action::Push
         | Action::Merge
         | Action::Revert
         | Action::RollBack

@@ -20,6 +20,8 @@ enum Work {
     Done(String),
     Checked(CheckOutcome, String),
     Failed(FailureClass, String),
+    /// Another run would come to the same.
+    Hopeless(FailureClass, String),
 }
 
 /// What follows from the pod, if its work has ended.
@@ -62,6 +64,9 @@ fn judge(s: &Snapshot, pod: &PodFact, code: i32, delivery: &DeliveryFact) -> Wor
     if pod.main == MainFact::OutOfMemory(code) {
         let why = "it used more memory than its limit and was killed (OOMKilled)";
         return ended_badly(s.role, FailureClass::AgentError, &with_output(why, delivery));
+    }
+    if code != 0 && s.role == Role::Sync && delivery.refused {
+        return Work::Hopeless(FailureClass::AgentError, with_output("the upstream is not to be had", delivery));
     }
     if code != 0 {
         let why = with_output(&format!("it ended with exit code {code}"), delivery);
@@ -118,6 +123,7 @@ fn conclude(s: &Snapshot, record: &Record, work: Work) -> Outcome {
             succeeded(s, &record, &message)
         }
         Work::Failed(class, why) => failed(s, record, class, &why),
+        Work::Hopeless(class, why) => give_up(s, Record { failure_class: Some(class), ..record.clone() }, class, &why),
     }
 }
 

@@ -428,6 +428,18 @@ fn the_end_of_a_syncs_run(#[case] main: MainFact, #[case] heads: bool, #[case] e
 }
 
 #[test]
+fn an_upstream_that_refuses_a_sync_is_not_asked_again_by_it() {
+    let s = working(Role::Sync, ended(MainFact::Exited(1))).with(|s| {
+        let message = "the upstream refuses the credentials of Secret mirror".to_owned();
+        s.delivery = Some(DeliveryFact { refused: true, message, ..DeliveryFact::default() });
+    });
+    let record = decide(&s).record;
+    assert_eq!((record.state, record.failure_class), (TaskState::Failed, Some(FailureClass::AgentError)));
+    assert!(record.message.contains("credentials of Secret mirror"), "{}", record.message);
+    assert_settled(&s);
+}
+
+#[test]
 fn the_next_run_is_told_of_a_spent_one_and_not_of_what_the_cluster_did() {
     let s = working(Role::Developer, ended(MainFact::Exited(7))).with(|s| s.delivery = Some(delivered(None)));
     let spent = decide(&s).record;

@@ -324,8 +324,10 @@ fn delivery(repository: Option<&Repository>) -> String {
         Some((Deliver::None, _)) => {
             "nothing leaves the cluster: spec.upstream.deliver of the Repository is None".to_owned()
         }
-        Some((Deliver::Branch, url)) => format!("a branch goes to {url}, for a person to merge"),
-        Some((Deliver::Push, url)) => format!("the base branch and the tags go to {url} with the merge"),
+        Some((Deliver::Branch, url)) => {
+            format!("the release branch goes to {url} before the merge, for a person to merge there")
+        }
+        Some((Deliver::Push, url)) => format!("the base branch and the tags go to {url} before ours move"),
     }
 }
 

@@ -225,6 +225,7 @@ fn assignment(set: &Set, index: usize) -> Assignment {
             answers: Vec::new(),
         }),
         upstream: None,
+        push: None,
         last_failure: String::new(),
         resume: None,
         resumed: None,

@@ -40,7 +40,7 @@ use super::protocol::{
 use crate::{
     api::{
         AgentTask, AgentTaskSpec, Phase,
-        agent_task::{Delivery, PhaseLink, Plan, Progress, Resumed, Role, Submission, Usage},
+        agent_task::{Delivery, PhaseLink, Plan, Progress, PushAnswer, Resumed, Role, Submission, Usage},
     },
     git::{
         CommitId,
@@ -119,6 +119,7 @@ async fn assignment(State(api): State<RunnerApi>, caller: Caller) -> Result<Json
         base,
         review,
         upstream,
+        push,
         ..
     } = task.spec;
     Ok(Json(Assignment {
@@ -143,6 +144,7 @@ async fn assignment(State(api): State<RunnerApi>, caller: Caller) -> Result<Json
         base,
         review,
         upstream,
+        push,
     }))
 }
 
@@ -259,7 +261,7 @@ async fn submission(State(api): State<RunnerApi>, caller: Caller, body: Body<Sub
 
 async fn delivery(State(api): State<RunnerApi>, caller: Caller, body: Body<DeliveryReport>) -> Recorded {
     let Json(report) = body?;
-    let DeliveryReport { commit, changed, refused, exit_code, timed_out, reports, message, heads } = report;
+    let DeliveryReport { commit, changed, refused, exit_code, timed_out, reports, message, heads, push } = report;
     let findings: usize = reports.iter().map(|report| report.findings.len()).sum();
     if reports.len() > MAX_REPORTS || findings > MAX_FINDINGS {
         return Err(bad(format!("reports: at most {MAX_REPORTS} with {MAX_FINDINGS} findings together")));
@@ -279,6 +281,7 @@ async fn delivery(State(api): State<RunnerApi>, caller: Caller, body: Body<Deliv
         reports,
         message: cut(&message, MAX_TEXT),
         heads: heads.into_iter().filter(|(_, commit)| CommitId::new(commit.as_str()).is_ok()).take(MAX_HEADS).collect(),
+        push: push.map(|push| PushAnswer { message: cut(&push.message, MAX_TEXT / 2), ..push }),
         external: None,
     };
     // Whatever the task's state: what a run leaves may arrive after its submission has ended the task.

@@ -24,8 +24,15 @@ async fn a_phase_goes_from_claim_to_merge_and_a_redo_changes_nothing() {
     let IntegrateAnswer::Integrated { head, tree, .. } = integrated else { panic!("{integrated:?}") };
 
     let merge = merge(head, tree, start);
+    let prepare = PreparePush { merge: merge.clone() };
+    let prepared = client.call("team", "hello", &prepare).await.unwrap();
+    let PreparePushAnswer::Prepared { commit: prepared, .. } = prepared else { panic!("{prepared:?}") };
     let merged = client.call("team", "hello", &merge).await.unwrap();
     let MergeToBaseAnswer::Merged { commit, .. } = merged.clone() else { panic!("{merged:?}") };
+
+    assert_eq!(commit, prepared);
+    let settled = PreparePushAnswer::Settled { merge: merged.clone() };
+    assert_eq!(client.call("team", "hello", &prepare).await.unwrap(), settled);
 
     let before = served.refs();
     assert_eq!(client.call("team", "hello", &merge).await.unwrap(), merged);
@@ -80,6 +87,10 @@ async fn requests_that_break_a_rule_are_named_and_health_needs_no_token() {
         (response.status().as_u16(), response.text().await.unwrap())
     };
     assert_eq!(post("team/hello/no-such", "{}").await.0, 404);
+    for name in NAMES {
+        let (_, said) = post(&format!("team/hello/{name}"), "1").await;
+        assert!(said.contains(&format!("failed to read the request of {name}")), "{said}");
+    }
     let (status, said) = post("team/hello/heads", r#"{"prefix": "--upload-pack=x"}"#).await;
     assert!(status == 400 && said.contains("it must start with refs/"), "{said}");
     let (status, said) = post("team/a%2Fb/heads", r#"{"prefix": "refs/heads"}"#).await;

@@ -98,6 +98,7 @@ pub(crate) fn facts(name: &str, role: Role, branch: Option<&str>) -> TaskFacts {
         state: TaskState::Running,
         submitted: false,
         base_run: None,
+        push_from: None,
     }
 }
 

@@ -54,7 +54,11 @@ async fn reviewed(world: &World) -> (CommitId, CommitId) {
             );
             (base, head)
         }
-        other => panic!("{other:?}"),
+        other @ (IntegrateBaseAnswer::Conflict { .. }
+        | IntegrateBaseAnswer::Stale { .. }
+        | IntegrateBaseAnswer::Merged(_)) => {
+            panic!("{other:?}")
+        }
     }
 }
 
@@ -65,7 +69,7 @@ fn merge(world: &World, base: &CommitId) -> MergeToBase {
 async fn prepared(world: &World, merge: &MergeToBase) -> CommitId {
     match world.call(PreparePush { merge: merge.clone() }).await {
         PreparePushAnswer::Prepared { commit, .. } => commit,
-        other @ PreparePushAnswer::Settled(_) => panic!("{other:?}"),
+        other @ PreparePushAnswer::Settled { .. } => panic!("{other:?}"),
     }
 }
 
@@ -173,7 +177,7 @@ async fn an_upstream_that_moved_since_the_review_is_a_moved_base() {
     let before = world.refs();
     assert_eq!(world.call(operation.clone()).await, MergeToBaseAnswer::BaseMoved { base: base.clone() });
     let settled = world.call(PreparePush { merge: operation }).await;
-    assert_eq!(settled, PreparePushAnswer::Settled(MergeToBaseAnswer::BaseMoved { base }));
+    assert_eq!(settled, PreparePushAnswer::Settled { merge: MergeToBaseAnswer::BaseMoved { base } });
     assert_eq!(world.refs(), before);
     let (base, _) = reviewed(&world).await;
     merged(world.call(merge(&world, &base)).await);
@@ -210,7 +214,8 @@ async fn what_is_pushed_first_is_what_the_base_becomes_whenever_the_crash_comes(
     // The upstream takes it, its people go on, and the record of it is lost: what is pushed is pushed.
     world.move_ref(&theirs(), &commit);
     add(&world, "news", "1");
-    let PreparePushAnswer::Settled(settled) = world.call(PreparePush { merge: operation.clone() }).await else {
+    let PreparePushAnswer::Settled { merge: settled } = world.call(PreparePush { merge: operation.clone() }).await
+    else {
         panic!("pushed twice");
     };
     assert_eq!(merged(settled), commit);

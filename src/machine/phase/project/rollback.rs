@@ -1,6 +1,6 @@
 //! What is recorded of a rollback.
 
-use super::{Stamp, cut, enter};
+use super::{Stamp, cut, drop_push, enter};
 use crate::{
     api::phase::{PhaseState, PhaseStatus, RollbackStatus},
     text,
@@ -9,6 +9,7 @@ use crate::{
 /// A person wants the phase back out. Only what was merged can be.
 pub(super) fn begin(status: &mut PhaseStatus, uid: &str, user: &str, reason: &str, stamp: &Stamp) {
     let Some(merge) = status.merge.clone() else { return };
+    drop_push(status);
     status.rollback = Some(RollbackStatus {
         decision_uid: uid.to_owned(),
         user: text::cut(user, 256),
@@ -32,6 +33,7 @@ pub(super) fn begin_revert(status: &mut PhaseStatus, commit: &str, tree: &str, b
 
 /// The number stays, so that the checks of the next revert get names of their own.
 pub(super) fn drop_revert(status: &mut PhaseStatus) {
+    drop_push(status);
     if let Some(rollback) = &mut status.rollback {
         rollback.commit = String::new();
     }

@@ -13,9 +13,9 @@ use crate::{
         review_result::Verdict,
     },
     machine::phase::{
-        Action, Answer, Change, CheckFact, CheckWork, Dependants, Judgement, Order, OrderKind, Outcome, ReviewFact,
-        RollbackFact, Snapshot, Stamp, TaskFact, Work, base_check_task_name, check_task_name, decide, is_approved,
-        planned, project, rollback_check_task_name, settle,
+        Action, Answer, Change, CheckFact, CheckWork, Dependants, Judgement, Order, OrderKind, Outcome, PushFact,
+        ReviewFact, RollbackFact, Snapshot, Stamp, TaskFact, Work, base_check_task_name, check_task_name, decide,
+        is_approved, planned, project, rollback_check_task_name, settle,
     },
 };
 
@@ -59,6 +59,7 @@ pub(super) struct World {
     pub(super) dependency_rolled_back: Option<String>,
     /// Why the checks of a revert stand against it, once they have ended.
     pub(super) rollback_refused: Option<(EscalationReason, String)>,
+    pub(super) push: PushFact,
 }
 
 impl Default for World {
@@ -90,6 +91,7 @@ impl Default for World {
             dependants: Dependants::default(),
             dependency_rolled_back: None,
             rollback_refused: None,
+            push: PushFact::NotAsked,
         }
     }
 }
@@ -146,6 +148,7 @@ pub(super) fn snapshot(status: &PhaseStatus, world: &World) -> Snapshot {
         person_criteria: world.person_criteria.clone(),
         approved: is_approved(status, &world.person_criteria),
         escalation: status.escalation.as_ref().map(|escalation| (escalation.reason, escalation.from)),
+        push: world.push.clone(),
         passed_once: status.history.iter().any(|judged| judged.verdict == Verdict::Pass),
         rollback: status.rollback.as_ref().map(|rollback| RollbackFact {
             merge: rollback.merge.clone(),
@@ -421,7 +424,9 @@ fn told(change: &Change) -> String {
         Change::RolledBack { commit } => format!("RolledBack({commit})"),
         Change::WasRolledBack { commit, .. } => format!("WasRolledBack({commit})"),
         Change::EndRollback { .. } => "EndRollback".to_owned(),
+        Change::Pushing { commit, .. } => format!("Pushing({commit})"),
         Change::DropRevert
+        | Change::DropPush
         | Change::BeginAnew
         | Change::Scored(_)
         | Change::Enter(_)

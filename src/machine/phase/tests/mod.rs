@@ -8,5 +8,6 @@ mod developing;
 mod limits;
 mod model;
 mod orders;
+mod push;
 mod reviewing;
 mod rollback;

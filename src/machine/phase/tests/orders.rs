@@ -208,7 +208,7 @@ fn timed_out(mut bench: Bench) -> Bench {
     &["TaskAnew(base-merge)", "Enter(Developing)"], PhaseState::Developing
 )]
 #[case::a_tag_that_was_in_the_way_is_tried_again_and_the_review_holds(
-    escalated_by(Bench::merging(), &[(Action::Merge, Answer::TagTaken("t".into()))]), &["Enter(Merging)"], PhaseState::Merging
+    escalated_by(Bench::merging(), &[(Action::Merge, Answer::TagTaken("t".into()))]), &["DropPush", "Enter(Merging)"], PhaseState::Merging
 )]
 #[case::a_tag_that_was_in_the_way_of_the_claim_is_tried_again(
     { let mut bench = Bench::new(); bench.step(&[]); escalated_by(bench, &[(Action::Claim, Answer::TagTaken("t".into()))]) },

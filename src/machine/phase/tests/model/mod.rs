@@ -11,7 +11,7 @@ use world::{Config, Flight, Objects, Outside, Recorded, Wish, depart};
 use super::bench::failed;
 use crate::{
     api::{agent_task::FailureClass, phase::PhaseState, review_result::Verdict},
-    machine::phase::{CheckWork, Order, OrderKind, Waived, Work},
+    machine::phase::{CheckWork, Order, OrderKind, PushFact, Waived, Work},
 };
 
 const PASSES: &str = "it passes";
@@ -51,6 +51,8 @@ enum Step {
     TimePasses,
     Decided(Wish),
     VersionRaised,
+    PushBegins(String),
+    PushEnds(String, bool),
 }
 
 impl World {
@@ -91,6 +93,7 @@ impl World {
         let Outside { phase, objects, git: _ } = &self.outside;
         let moving = objects.tasks.values().any(|work| *work == Work::Active)
             || objects.checks.values().any(|work| *work == CheckWork::Active)
+            || objects.pushes.values().any(|(_, push)| matches!(push, PushFact::Waiting | PushFact::Active))
             || objects.results.values().any(|result| result.verdict.is_none());
         if moving || !self.replicas.iter().all(fresh) {
             return false;
@@ -146,7 +149,7 @@ impl Model for Config {
                 }
             }
         }
-        let Objects { tasks, checks, results, orders: _, gate, timed_out } = &*world.outside.objects;
+        let Objects { tasks, checks, results, pushes, orders: _, gate, timed_out } = &*world.outside.objects;
         for (name, _) in tasks.iter().filter(|(_, work)| **work == Work::Active) {
             steps.push(Step::TaskEnds(name.clone(), true));
             if self.failing_agents {
@@ -157,6 +160,15 @@ impl Model for Config {
         steps.extend(active.map(|(name, _)| Step::CheckEnds(name.clone())));
         for (name, _) in results.iter().filter(|(_, result)| result.verdict.is_none()) {
             steps.extend(self.verdicts.iter().map(|verdict| Step::Judged(name.clone(), *verdict)));
+        }
+        for (name, (_, push)) in pushes {
+            match push {
+                PushFact::Waiting => steps.push(Step::PushBegins(name.clone())),
+                PushFact::Active => {
+                    steps.extend([Step::PushEnds(name.clone(), true), Step::PushEnds(name.clone(), false)]);
+                }
+                PushFact::NotAsked | PushFact::Missing | PushFact::Pushed | PushFact::Moved | PushFact::Refused(_) => {}
+            }
         }
         if self.base_moves && !world.base_moved {
             steps.push(Step::BaseMoves);
@@ -210,6 +222,15 @@ impl Model for Config {
             Step::VersionRaised => {
                 world.outside.phase = Recorded::new((*world.outside.phase.status).clone(), true);
             }
+            Step::PushBegins(name) => world.objects().pushes.get_mut(&name)?.1 = PushFact::Active,
+            Step::PushEnds(name, well) => {
+                let commit = world.outside.objects.pushes.get(&name)?.0.clone();
+                if well {
+                    world.outside.git.upstream.push(commit);
+                }
+                let end = if well { PushFact::Pushed } else { PushFact::Refused("protected".into()) };
+                world.objects().pushes.get_mut(&name)?.1 = end;
+            }
             Step::TimePasses => world.objects().timed_out = true,
             Step::Decided(wish) => {
                 let order = world.order(wish)?;
@@ -227,6 +248,23 @@ impl Model for Config {
                     results.into_iter().any(|result| &result.commit == commit && result.verdict == Some(Verdict::Pass))
                 };
                 world.outside.git.merged.iter().all(passed)
+            }),
+            Property::always("what goes out passed the gate as exactly that, and once", |_, world: &World| {
+                let upstream = &world.outside.git.upstream;
+                let passed = |commit: &String| {
+                    let results = world.outside.objects.results.values();
+                    results.into_iter().any(|result| &result.commit == commit && result.verdict == Some(Verdict::Pass))
+                };
+                let once = |commit| upstream.iter().filter(|other| *other == commit).count() == 1;
+                upstream.iter().all(|commit| passed(commit) && once(commit))
+            }),
+            Property::always("what goes out comes before the merge", |config: &Self, world: &World| {
+                let Outside { git, .. } = &world.outside;
+                !config.delivers || git.merged.iter().all(|commit| git.upstream.contains(commit))
+            }),
+            Property::always("what went out is merged here", |config: &Self, world: &World| {
+                let Outside { git, .. } = &world.outside;
+                git.upstream.iter().all(|commit| git.merged.contains(commit)) || !world.is_quiet(config)
             }),
             Property::always("one merge, and one more for each that was taken back", |_, world: &World| {
                 world.outside.git.merged.len() <= 1 + world.outside.git.taken_back.len()
@@ -324,6 +362,7 @@ fn small() -> Config {
         reviewed: false,
         orders: vec![],
         needed: false,
+        delivers: false,
     }
 }
 
@@ -390,6 +429,30 @@ fn a_base_branch_that_does_not_merge_holds_every_promise() {
         ..small()
     };
     assert_eq!(broken(config), []);
+}
+
+#[test]
+fn what_goes_out_to_an_upstream_first_holds_every_promise() {
+    let config = Config { delivers: true, orders: vec![Wish::Retry], ..small() };
+    assert_eq!(broken(config), []);
+}
+
+#[test]
+fn what_goes_out_first_is_not_called_back() {
+    let config = Config {
+        delivers: true,
+        approval: true,
+        max_attempts: 1,
+        verdicts: vec![Verdict::Pass],
+        orders: vec![Wish::Approve, Wish::Retry],
+        ..small()
+    };
+    assert_eq!(broken(config), []);
+}
+
+#[test]
+fn what_two_operators_send_out_first_holds_every_promise() {
+    assert_eq!(broken(Config { delivers: true, verdicts: vec![Verdict::Pass], ..two_operators() }), []);
 }
 
 /// A phase that passes at once, is taken back, and is delivered again once its version is raised.

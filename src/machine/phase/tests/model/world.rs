@@ -16,8 +16,9 @@ use crate::{
         review_result::Verdict,
     },
     machine::phase::{
-        Action, Answer, BASE_MERGE, Change, CheckWork, Judgement, Order, Outcome, Snapshot, Work, agent_task_name,
-        base_check_task_name, check_task_name, decide, project, rollback_check_task_name, settle,
+        Action, Answer, BASE_MERGE, Change, CheckWork, Judgement, Order, Outcome, PushFact, Snapshot, Work,
+        agent_task_name, base_check_task_name, check_task_name, decide, project, push_task_name,
+        rollback_check_task_name, settle,
     },
 };
 
@@ -53,6 +54,8 @@ pub(super) struct Config {
     pub(super) orders: Vec<Wish>,
     /// Whether the base branch without the phase fails its check.
     pub(super) needed: bool,
+    /// Whether what passes goes to an upstream first.
+    pub(super) delivers: bool,
 }
 
 /// A Decision that a person may make.
@@ -106,6 +109,8 @@ pub(super) struct Objects {
     pub(super) tasks: BTreeMap<String, Work>,
     pub(super) checks: BTreeMap<String, CheckWork>,
     pub(super) results: BTreeMap<String, ResultOf>,
+    /// Pushes to the upstream, and the commits that they take there.
+    pub(super) pushes: BTreeMap<String, (String, PushFact)>,
     pub(super) orders: Vec<Order>,
     pub(super) gate: u8,
     pub(super) timed_out: bool,
@@ -138,6 +143,8 @@ pub(super) struct Git {
     pub(super) taken_back: Vec<String>,
     /// One of them without its check.
     pub(super) unchecked: bool,
+    /// What the upstream has.
+    pub(super) upstream: Vec<String>,
 }
 
 impl Git {
@@ -172,6 +179,7 @@ impl Outside {
             tasks: BTreeMap::new(),
             checks: BTreeMap::new(),
             results: BTreeMap::new(),
+            pushes: BTreeMap::new(),
             orders: Vec::new(),
             gate: 1,
             timed_out: false,
@@ -199,6 +207,9 @@ fn facts(config: &Config, recorded: &Recorded, seen: &Objects) -> bench::World {
     // As `observe` does it: a result of another commit is not this review's.
     let reviewed = phase.review.as_ref().map_or("", |review| review.commit.as_str());
     let results = seen.results.iter().filter(|(_, result)| result.commit == reviewed);
+    let pushed = phase.push.as_ref().and_then(|push| seen.pushes.get(&push.task)).map(|(_, push)| push.clone());
+    let goes_out = config.delivers && phase.state == PhaseState::Merging;
+    let push = if goes_out { pushed.unwrap_or(PushFact::Missing) } else { PushFact::NotAsked };
     bench::World {
         spec_tasks: vec!["a".into()],
         max_attempts: config.max_attempts,
@@ -214,6 +225,7 @@ fn facts(config: &Config, recorded: &Recorded, seen: &Objects) -> bench::World {
         results: results.map(|(name, result)| (name.clone(), judgement(result))).collect(),
         decisions: seen.orders.clone(),
         raised: recorded.raised,
+        push,
         rollback_refused: config.needed.then(|| (EscalationReason::RollbackFailed, "it is needed".into())),
         ..bench::World::default()
     }
@@ -318,6 +330,7 @@ impl Flight {
                 objects.results.entry(review.result.clone()).or_insert(result);
                 Answer::Done
             }
+            Action::Push => push(git, &mut objects.pushes, status, self.from.raised),
             Action::Merge => merge(git, status, self.from.raised),
             Action::Revert => revert(git, status),
             Action::RollBack => {
@@ -336,6 +349,8 @@ impl Flight {
                 let stop = |name: &String, active: bool, seen: bool| !(active && seen) || name.is_empty();
                 let seen = &self.seen;
                 objects.tasks.retain(|name, work| stop(name, *work == Work::Active, seen.tasks.contains_key(name)));
+                let stops = |push: &PushFact| matches!(push, PushFact::Waiting | PushFact::Active);
+                objects.pushes.retain(|name, (_, push)| stop(name, stops(push), seen.pushes.contains_key(name)));
                 objects
                     .checks
                     .retain(|name, work| stop(name, *work == CheckWork::Active, seen.checks.contains_key(name)));
@@ -420,6 +435,27 @@ fn roll_back(git: &mut Git, status: &PhaseStatus, checked: bool) -> Answer {
     git.unchecked |= !checked;
     git.base += 1;
     Answer::RolledBack { commit: format!("r{}", rollback.merge) }
+}
+
+/// The merge is made beside the base branch, unless the upstream has it.
+fn push(
+    git: &mut Git,
+    pushes: &mut BTreeMap<String, (String, PushFact)>,
+    status: &PhaseStatus,
+    raised: bool,
+) -> Answer {
+    let commit = status.review.as_ref().unwrap().commit.clone();
+    if git.upstream.contains(&commit) {
+        return merge(git, status, raised);
+    }
+    let settled = merge(&mut git.clone(), status, raised);
+    if git.merged.contains(&commit) || !matches!(settled, Answer::Merged { .. }) {
+        return settled;
+    }
+    let given_up = status.push.as_ref().map_or(0, |push| push.given_up);
+    let task = push_task_name(NAME, given_up, &commit);
+    pushes.entry(task.clone()).or_insert((commit.clone(), PushFact::Waiting));
+    Answer::Pushing { task, commit }
 }
 
 fn merge(git: &mut Git, status: &PhaseStatus, raised: bool) -> Answer {
