@@ -94,7 +94,9 @@ mod tests {
     fn passes(allowed: &str, lines: &str) -> bool {
         let root = tempfile::tempdir().unwrap();
         let hook = install(root.path()).unwrap().join("pre-receive");
-        let mut child = Command::new(hook)
+        // By its shell: another thread that forks may still hold the file open for writing, and then it cannot be executed.
+        let mut child = Command::new("sh")
+            .arg(hook)
             .env_clear()
             .env("PATH", "/usr/bin:/bin")
             .env(ALLOWED, allowed)
