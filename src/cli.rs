@@ -1,6 +1,6 @@
 //! The command line: one binary, one subcommand per part (design §3).
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{io::IsTerminal, path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 
@@ -27,6 +27,10 @@ enum Command {
     Operator(controller::config::OperatorConfig),
     /// Run the git service: repositories over smart HTTP, typed operations for the operator.
     Git(git::server::GitArgs),
+    /// Write a backup of the git service's repositories to standard output, also while it runs.
+    Backup(git::backup::BackupArgs),
+    /// Put repositories back in place from a backup on standard input.
+    Restore(git::backup::RestoreArgs),
     /// Run one part of a task pod.
     #[command(subcommand)]
     Runner(runner::RunnerCommand),
@@ -52,6 +56,10 @@ enum Error {
     Operator(#[from] controller::operator::OperatorError),
     #[error(transparent)]
     Git(#[from] git::server::ServeError),
+    #[error(transparent)]
+    Backup(#[from] git::backup::BackupError),
+    #[error("a backup is no text: send it to a file, as in phasegate backup > phasegate.tar")]
+    Terminal,
     #[error(transparent)]
     Replay(#[from] runner::replay::ReplayError),
     #[error(transparent)]
@@ -90,6 +98,9 @@ fn dispatch(command: Command) -> Result<ExitCode, Error> {
         Command::Crds { output } => write_crds(&output)?,
         Command::Operator(config) => serve(controller::operator::run(config))?,
         Command::Git(args) => serve(git::server::serve(args))?,
+        Command::Backup(_) if std::io::stdout().is_terminal() => return Err(Error::Terminal),
+        Command::Backup(args) => stay(git::backup::take(args, std::io::stdout().lock()))?,
+        Command::Restore(args) => stay(git::backup::restore(args, std::io::stdin().lock()))?,
         Command::Keys(command) => keys::create::run(&command),
         Command::Replay(args) => serve(runner::replay::run(args))?,
         Command::Calibrate(args) => stay(runner::calibrate::run(args))?,

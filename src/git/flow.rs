@@ -177,6 +177,9 @@ pub fn archived(owner_uid: &str, name: &RefName) -> Result<RefName, InvalidName>
     RefName::new(format!("refs/phasegate/archive/{owner_uid}/{rest}"))
 }
 
+/// Days that reports, transcripts and saved work are kept (design §6).
+pub const KEPT_DAYS: i64 = 30;
+
 /// Where a merge and its tags are while they are pushed to the upstream: `refs/phasegate/push/{uid of the phase}`.
 pub fn push_refs(phase_uid: &str) -> Result<RefName, InvalidName> {
     RefName::new(format!("refs/phasegate/push/{phase_uid}"))

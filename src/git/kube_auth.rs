@@ -3,10 +3,10 @@
 //! Anybody who reaches us can show us something: so nothing is asked about what cannot be a token for us, answers are
 //! remembered, and only a few questions are under way at once. Whose signature it is, only the API server says.
 //!
-//! Needs `create` on `tokenreviews` (authentication.k8s.io) and `get` on `agenttasks` (phasegate.dev), both cluster-wide.
+//! Needs `create` on `tokenreviews` (authentication.k8s.io), `get` and `list` on `agenttasks` (phasegate.dev), all cluster-wide.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -14,12 +14,18 @@ use std::{
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use futures::{FutureExt, future::BoxFuture};
 use k8s_openapi::api::authentication::v1::{TokenReview, TokenReviewSpec, TokenReviewStatus};
-use kube::{Api, Client, api::PostParams};
+use kube::{
+    Api, Client,
+    api::{ApiResource, DynamicObject, ListParams, PostParams},
+};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
 
-use super::auth::{Identity, TaskFacts, TaskLookup, TokenReviewer};
+use super::{
+    auth::{Identity, TaskFacts, TaskLookup, TokenReviewer},
+    upkeep::TasksAtWork,
+};
 use crate::api::agent_task::AgentTask;
 
 /// How long an answer about a token is believed. A clone is several requests within a second or two.
@@ -224,6 +230,39 @@ impl TaskLookup for KubeTasks {
     }
 }
 
+/// Objects of one answer to a list.
+const PAGE: u32 = 500;
+
+impl TasksAtWork for KubeTasks {
+    fn at_work<'a>(&'a self, namespace: &'a str) -> BoxFuture<'a, Result<BTreeSet<String>, String>> {
+        async move {
+            // As they are: one that does not fit its kind must not keep the others from being seen.
+            let kind = ApiResource::erase::<AgentTask>(&());
+            let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), namespace, &kind);
+            let mut at_work = BTreeSet::new();
+            let mut page = ListParams::default().limit(PAGE);
+            loop {
+                let found = within("list the AgentTasks", api.list(&page)).await?;
+                at_work.extend(found.items.iter().flat_map(needs));
+                match found.metadata.continue_.filter(|next| !next.is_empty()) {
+                    Some(next) => page = page.continue_token(&next),
+                    None => return Ok(at_work),
+                }
+            }
+        }
+        .boxed()
+    }
+}
+
+/// The UIDs of the tasks whose references a task needs: its own and that of the run it is compared with; none once it is over.
+fn needs(task: &DynamicObject) -> Vec<String> {
+    let text = |path: &str| task.data.pointer(path).and_then(serde_json::Value::as_str).map(str::to_owned);
+    if text("/status/state").is_some_and(|state| state == "Succeeded" || state == "Failed") {
+        return Vec::new();
+    }
+    task.metadata.uid.clone().into_iter().chain(text("/spec/base/evidence/uid")).collect()
+}
+
 pub(super) async fn within<T>(action: &str, call: impl Future<Output = kube::Result<T>>) -> Result<T, String> {
     match tokio::time::timeout(TIMEOUT, call).await {
         Ok(answer) => answer.map_err(|error| {
@@ -379,5 +418,22 @@ mod tests {
         }
         assert_eq!(memory.known.lock().unwrap().len(), MOST_REMEMBERED);
         assert!(REFUSED <= Duration::from_secs(5), "a token whose pod is not known yet is refused meanwhile");
+    }
+
+    #[test]
+    fn a_task_that_is_not_over_needs_its_own_reports_and_those_it_is_compared_with() {
+        let task = |state: Option<&str>, evidence: Option<&str>| -> DynamicObject {
+            serde_json::from_value(serde_json::json!({
+                "apiVersion": "phasegate.dev/v1alpha1", "kind": "AgentTask", "metadata": {"name": "t", "uid": "own"},
+                "spec": {"base": {"evidence": evidence.map(|uid| serde_json::json!({"uid": uid}))}},
+                "status": {"state": state},
+            }))
+            .unwrap()
+        };
+        assert_eq!(needs(&task(None, None)), ["own"]);
+        assert_eq!(needs(&task(Some("Running"), Some("base"))), ["own", "base"]);
+        assert_eq!(needs(&task(Some("of another version"), None)), ["own"], "what is not known stays");
+        assert!(needs(&task(Some("Succeeded"), Some("base"))).is_empty());
+        assert!(needs(&task(Some("Failed"), None)).is_empty());
     }
 }

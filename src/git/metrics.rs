@@ -1,7 +1,7 @@
 //! What the git service counts. Names and labels only; who asks for them is `server`.
 
 use prometheus::{
-    Encoder as _, HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry, TextEncoder,
+    Encoder as _, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts, Registry, TextEncoder,
     process_collector::ProcessCollector,
 };
 
@@ -15,6 +15,8 @@ pub(super) struct Metrics {
     pub(super) transfers: IntCounterVec,
     /// Upkeep of one repository, by outcome.
     pub(super) upkeep: HistogramVec,
+    /// References of old reports and saved work that were removed.
+    pub(super) pruned: IntCounter,
 }
 
 impl Metrics {
@@ -35,11 +37,16 @@ impl Metrics {
                 .buckets(vec![0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 1800.0]),
             &["outcome"],
         )?;
+        let pruned = IntCounter::new(
+            "phasegate_git_pruned_references_total",
+            "References of old reports and saved work that were removed.",
+        )?;
+        registry.register(Box::new(pruned.clone()))?;
         registry.register(Box::new(upkeep.clone()))?;
         registry.register(Box::new(operations.clone()))?;
         registry.register(Box::new(transfers.clone()))?;
         registry.register(Box::new(ProcessCollector::for_self()))?;
-        Ok(Self { registry, operations, transfers, upkeep })
+        Ok(Self { registry, operations, transfers, upkeep, pruned })
     }
 
     /// The text format of Prometheus.

@@ -1,6 +1,7 @@
 //! Branches, merges and tags: `flow` is pure rules, the rest is the git service that executes them (design §8).
 
 pub mod auth;
+pub mod backup;
 pub mod client;
 pub(crate) mod command;
 pub mod flow;

@@ -106,6 +106,7 @@ pub enum ServeError {
 /// Runs the service until SIGTERM or SIGINT, then finishes the requests it has begun.
 pub async fn serve(args: GitArgs) -> Result<(), ServeError> {
     let client = kube::Client::try_default().await.map_err(|error| ServeError::Kubernetes(Box::new(error)))?;
+    let tasks = KubeTasks::new(client.clone());
     let auth = Authenticator::new(
         KubeTokens::new(client.clone()),
         KubeTasks::new(client.clone()),
@@ -120,7 +121,7 @@ pub async fn serve(args: GitArgs) -> Result<(), ServeError> {
     let app = routes(&args, auth, metrics.clone()).await?;
     // After the volume was opened: what a killed process left there is gone by then.
     let stop = CancellationToken::new();
-    let upkeep = tokio::spawn(upkeep::run(args.root.clone(), metrics, stop.clone()));
+    let upkeep = tokio::spawn(upkeep::run(args.root.clone(), tasks, metrics, stop.clone()));
     let served = axum::serve(listener, app).with_graceful_shutdown(shutdown()).await;
     stop.cancel();
     drop(upkeep.await);

@@ -2,7 +2,10 @@
 //!
 //! Git's own `gc --auto` would run behind a push, in as many repositories at once as are pushed to. Here a repository is looked at
 //! every hour. Pushes and operations are never held up: `gc` keeps what is reachable or younger than two weeks, and a git process
-//! whose pack goes away under it looks for the packs anew by itself. What a killed transfer left behind is cleared as well.
+//! whose pack goes away under it looks for the packs anew by itself. What a killed transfer left behind is cleared as well, and
+//! so are reports and saved work that are old ([`prune`]).
+
+mod prune;
 
 use std::{
     fs, io,
@@ -13,16 +16,22 @@ use std::{
 use rand::RngExt;
 use tokio_util::sync::CancellationToken;
 
+pub(super) use prune::TasksAtWork;
+
 use super::{
+    backup,
     command::{CommandError, Git},
+    flow,
     metrics::Metrics,
     names::RepositoryId,
 };
 
 /// Pause between two looks at all repositories, on average.
 const PAUSE: Duration = Duration::from_hours(1);
-/// Longest time of one `git gc`.
-const LONGEST: Duration = Duration::from_hours(1);
+/// Pause before the first look: a service that is restarted every hour looks too.
+const FIRST_PAUSE: Duration = Duration::from_mins(5);
+/// Longest time of one `git gc`: one that was cut short would begin anew, and never end.
+const LONGEST: Duration = Duration::from_hours(6);
 /// Loose objects from which on it is worth it.
 const MOST_LOOSE: usize = 2000;
 /// Packs from which on it is worth it.
@@ -33,21 +42,53 @@ const ABANDONED: Duration = Duration::from_hours(6);
 const FANOUT: usize = 256;
 
 /// Looks after all repositories below `root` until told to end.
-pub(super) async fn run(root: PathBuf, metrics: Metrics, stop: CancellationToken) {
+pub(super) async fn run(root: PathBuf, tasks: impl TasksAtWork, metrics: Metrics, stop: CancellationToken) {
+    let mut pause = FIRST_PAUSE;
     loop {
         // Replicas of other releases on the same disks should not all begin at once.
-        let pause = PAUSE.mul_f64(rand::rng().random_range(0.5..1.5));
+        let due = pause.mul_f64(rand::rng().random_range(0.5..1.5));
+        pause = PAUSE;
         tokio::select! {
-            () = tokio::time::sleep(pause) => {}
+            () = tokio::time::sleep(due) => {}
             () = stop.cancelled() => return,
         }
+        clear_restores(&root, ABANDONED);
         for (id, dir) in repositories(&root).await {
             tokio::select! {
                 // Git is told to end, and leaves nothing half done.
                 () = stop.cancelled() => return,
-                () = look_after(&id, &dir, &metrics) => {}
+                () = async {
+                    drop_old(&id, &dir, &tasks, &metrics).await;
+                    look_after(&id, &dir, &metrics).await;
+                } => {}
             }
         }
+    }
+}
+
+/// What a restore was building when it was killed.
+fn clear_restores(root: &Path, age: Duration) {
+    let is_scratch = |path: &PathBuf| {
+        path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(backup::SCRATCH)) && is_older(path, age)
+    };
+    for path in told(entries(root)).into_iter().filter(is_scratch) {
+        match fs::remove_dir_all(&path) {
+            Ok(()) => tracing::info!(path = %path.display(), "removed what an unfinished restore left"),
+            Err(error) => tracing::warn!(path = %path.display(), %error, "failed to remove what a restore left"),
+        }
+    }
+}
+
+/// One repository: what runs left long ago goes.
+async fn drop_old(id: &RepositoryId, dir: &Path, tasks: &impl TasksAtWork, metrics: &Metrics) {
+    let now = jiff::Timestamp::now().as_second();
+    match prune::prune(id.namespace(), dir, tasks, now).await {
+        Ok(0) => {}
+        Ok(pruned) => {
+            tracing::info!(repository = %id, pruned, days = flow::KEPT_DAYS, "removed old reports and saved work");
+            metrics.pruned.inc_by(u64::try_from(pruned).unwrap_or(u64::MAX));
+        }
+        Err(error) => tracing::warn!(repository = %id, %error, "failed to remove old reports; tried again in an hour"),
     }
 }
 
@@ -111,9 +152,8 @@ async fn upkeep(dir: &Path) -> Result<Done, UpkeepError> {
 pub(super) async fn collect(dir: &Path) -> Result<(), CommandError> {
     // What is unreachable and young goes into a pack of its own: left loose it would call for the next gc at once.
     let gc = Git::new(dir, "gc").args(["--quiet", "--cruft", "--prune=2.weeks.ago"]).timeout(LONGEST);
-    gc.run().await?;
-    let graph = Git::new(dir, "commit-graph").args(["write", "--reachable", "--no-progress"]).timeout(LONGEST);
-    graph.run().await.map(drop)
+    // It writes the commit graph too.
+    gc.run().await.map(drop)
 }
 
 /// Loose objects are counted in one folder of the 256, as `git gc --auto` does: ids are spread evenly.
@@ -127,10 +167,11 @@ fn is_worth_it(objects: &Path) -> Result<bool, UpkeepError> {
 /// Removes what a push or a fetch was writing when it was killed, of at least this age.
 fn clear_abandoned(objects: &Path, age: Duration) -> Result<usize, UpkeepError> {
     let mut cleared = 0;
-    for folder in [objects.to_owned(), objects.join("pack")] {
+    let spread = (0..FANOUT).map(|first| objects.join(format!("{first:02x}")));
+    for folder in [objects.to_owned(), objects.join("pack"), objects.join("info")].into_iter().chain(spread) {
         for path in entries(&folder)? {
             let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-            let left = ["tmp_objdir-", "tmp_pack_", "tmp_idx_", "tmp_obj_", "incoming-"];
+            let left = ["tmp_objdir-", "tmp_pack_", "tmp_idx_", "tmp_obj_", "tmp_graph_", "incoming-"];
             if left.iter().any(|start| name.starts_with(start)) && is_older(&path, age) {
                 let removed = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
                 match removed {
@@ -151,12 +192,12 @@ fn is_older(path: &Path, age: Duration) -> bool {
 }
 
 /// Every repository, by name.
-async fn repositories(root: &Path) -> Vec<(RepositoryId, PathBuf)> {
+pub(super) async fn repositories(root: &Path) -> Vec<(RepositoryId, PathBuf)> {
     let root = root.to_owned();
     let found = tokio::task::spawn_blocking(move || {
         let mut found = Vec::new();
-        for namespace in entries(&root).unwrap_or_default() {
-            for dir in entries(&namespace).unwrap_or_default() {
+        for namespace in told(entries(&root)) {
+            for dir in told(entries(&namespace)) {
                 let name = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned());
                 let id = name(&namespace)
                     .zip(name(&dir))
@@ -168,6 +209,14 @@ async fn repositories(root: &Path) -> Vec<(RepositoryId, PathBuf)> {
         found
     });
     found.await.unwrap_or_default()
+}
+
+/// A folder that cannot be read is told of, and the others are looked after.
+fn told(found: Result<Vec<PathBuf>, UpkeepError>) -> Vec<PathBuf> {
+    found.unwrap_or_else(|error| {
+        tracing::warn!(%error, "failed to look for repositories");
+        Vec::new()
+    })
 }
 
 /// What is in a folder; nothing if it is not there.

@@ -131,15 +131,36 @@ fn what_was_being_received_long_ago_is_cleared_and_nothing_else() {
         }
         fs::File::open(&path).unwrap().set_modified(age).unwrap();
     };
-    for name in ["tmp_objdir-incoming-abc/", "pack/tmp_pack_abc", "pack/tmp_idx_abc", "pack/keep_me"] {
+    fs::create_dir_all(objects.join("a7")).unwrap();
+    for name in [
+        "tmp_objdir-incoming-abc/",
+        "pack/tmp_pack_abc",
+        "pack/tmp_idx_abc",
+        "pack/keep_me",
+        "a7/tmp_obj_abc",
+        "info/tmp_graph_abc",
+    ] {
         make(name, old);
     }
     make("pack/tmp_pack_young", SystemTime::now());
     let packs = world.packs();
-    assert_eq!(clear_abandoned(&objects, ABANDONED).unwrap(), 3);
+    assert_eq!(clear_abandoned(&objects, ABANDONED).unwrap(), 5);
     assert!(objects.join("pack/tmp_pack_young").exists() && objects.join("pack/keep_me").exists());
     assert!(!objects.join("tmp_objdir-incoming-abc").exists());
     assert_eq!(world.packs(), packs);
+}
+
+#[test]
+fn what_a_killed_restore_left_goes_after_a_while() {
+    let world = World::new();
+    let (left, under_way) = (world.root.path().join(".restoreAbc"), world.root.path().join(".restoreXyz"));
+    for path in [&left, &under_way] {
+        fs::create_dir(path).unwrap();
+        fs::write(path.join("0.bundle"), "x").unwrap();
+    }
+    fs::File::open(&left).unwrap().set_modified(SystemTime::now() - ABANDONED * 2).unwrap();
+    clear_restores(world.root.path(), ABANDONED);
+    assert!(!left.exists() && under_way.exists() && world.dir.exists());
 }
 
 #[tokio::test]

@@ -17,12 +17,13 @@ use crate::{
         phase::PhaseState,
     },
     controller::context::Context,
+    git::flow,
     machine::phase::{CheckFact, CheckWork, base_check_task_name},
     review::rubric::Gate,
 };
 
-/// Reports are kept for 30 days; a run that is about to lose them is not leant on.
-const KEPT: SignedDuration = SignedDuration::from_hours(29 * 24);
+/// A run that is about to lose its reports is not leant on.
+const KEPT: SignedDuration = SignedDuration::from_hours((flow::KEPT_DAYS - 1) * 24);
 
 /// What is seen of a check's AgentTask.
 pub(in crate::controller::phase) fn work(task: &AgentTask) -> CheckWork {
