@@ -4,9 +4,9 @@
 //! `phasegate-backup.json`, then `NAMESPACE/NAME.bundle` for each repository, last `SHA256SUMS` as `sha256sum -c` reads it. What
 //! lacks the last one was cut.
 //!
-//! A backup may be taken while the service runs. Git reads the references of a repository once and packs what they lead to;
-//! a push meanwhile only adds objects, and `gc` removes none that was reachable in the last two weeks. Each repository is thus
-//! as it was at one moment, different repositories at different ones: they know nothing of each other.
+//! A backup may be taken while the service runs. The references of a repository are read until they stand still, and what
+//! they lead to is packed; a push meanwhile only adds objects, and `gc` removes none that was reachable in the last two weeks.
+//! Each repository is thus as it was at one moment, different repositories at different ones: they know nothing of each other.
 
 mod restore;
 mod take;

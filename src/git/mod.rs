@@ -4,6 +4,7 @@ pub mod auth;
 pub mod backup;
 pub mod client;
 pub(crate) mod command;
+mod files;
 pub mod flow;
 mod hook;
 mod http_backend;

@@ -21,7 +21,7 @@ pub(super) use prune::TasksAtWork;
 use super::{
     backup,
     command::{CommandError, Git},
-    flow,
+    files, flow,
     metrics::Metrics,
     names::RepositoryId,
 };
@@ -69,7 +69,8 @@ pub(super) async fn run(root: PathBuf, tasks: impl TasksAtWork, metrics: Metrics
 /// What a restore was building when it was killed.
 fn clear_restores(root: &Path, age: Duration) {
     let is_scratch = |path: &PathBuf| {
-        path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(backup::SCRATCH)) && is_older(path, age)
+        path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(backup::SCRATCH))
+            && files::is_older(path, age)
     };
     for path in told(entries(root)).into_iter().filter(is_scratch) {
         match fs::remove_dir_all(&path) {
@@ -148,10 +149,10 @@ async fn upkeep(dir: &Path) -> Result<Done, UpkeepError> {
     Ok(Done { cleared, collected })
 }
 
-/// Packs what is reachable, drops what has been unreachable for two weeks, and writes the commit graph.
+/// Packs what is reachable, drops what has been unreachable for two weeks (`gc.pruneExpire`), and writes the commit graph.
 pub(super) async fn collect(dir: &Path) -> Result<(), CommandError> {
     // What is unreachable and young goes into a pack of its own: left loose it would call for the next gc at once.
-    let gc = Git::new(dir, "gc").args(["--quiet", "--cruft", "--prune=2.weeks.ago"]).timeout(LONGEST);
+    let gc = Git::new(dir, "gc").args(["--quiet", "--cruft"]).timeout(LONGEST);
     // It writes the commit graph too.
     gc.run().await.map(drop)
 }
@@ -171,24 +172,27 @@ fn clear_abandoned(objects: &Path, age: Duration) -> Result<usize, UpkeepError> 
     for folder in [objects.to_owned(), objects.join("pack"), objects.join("info")].into_iter().chain(spread) {
         for path in entries(&folder)? {
             let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-            let left = ["tmp_objdir-", "tmp_pack_", "tmp_idx_", "tmp_obj_", "tmp_graph_", "incoming-"];
-            if left.iter().any(|start| name.starts_with(start)) && is_older(&path, age) {
-                let removed = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
-                match removed {
-                    Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                        return Err(UpkeepError::Io { path, source: error });
-                    }
-                    _ => cleared += 1,
-                }
+            if is_unfinished(&name) && files::is_older(&path, age) || is_forgotten(&path, &name, age) {
+                files::remove(&path).map_err(|source| UpkeepError::Io { path, source })?;
+                cleared += 1;
             }
         }
     }
     Ok(cleared)
 }
 
-fn is_older(path: &Path, age: Duration) -> bool {
-    let modified = fs::symlink_metadata(path).and_then(|facts| facts.modified());
-    modified.is_ok_and(|modified| modified.elapsed().is_ok_and(|elapsed| elapsed >= age))
+/// Names of what is written before it gets its own.
+fn is_unfinished(name: &str) -> bool {
+    let starts = ["tmp_objdir-", "tmp_pack_", "tmp_idx_", "tmp_obj_", "tmp_graph_", "incoming-"];
+    starts.iter().any(|start| name.starts_with(start))
+}
+
+/// A push locks its pack until its references are moved (git-index-pack(1), `--keep`). One that was killed leaves the lock, and
+/// `gc` never touches the pack. A lock that somebody made by hand says something else, or nothing.
+fn is_forgotten(path: &Path, name: &str, age: Duration) -> bool {
+    let is_lock = name.starts_with("pack-") && path.extension().is_some_and(|end| end == "keep");
+    let by_transfer = |words: String| ["receive-pack ", "fetch-pack "].iter().any(|program| words.starts_with(program));
+    is_lock && files::is_older(path, age) && fs::read_to_string(path).is_ok_and(by_transfer)
 }
 
 /// Every repository, by name.
@@ -221,12 +225,7 @@ fn told(found: Result<Vec<PathBuf>, UpkeepError>) -> Vec<PathBuf> {
 
 /// What is in a folder; nothing if it is not there.
 fn entries(folder: &Path) -> Result<Vec<PathBuf>, UpkeepError> {
-    let failed = |source| UpkeepError::Io { path: folder.to_owned(), source };
-    match fs::read_dir(folder) {
-        Ok(found) => found.map(|entry| entry.map(|entry| entry.path())).collect::<Result<_, _>>().map_err(failed),
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(Vec::new()),
-        Err(error) => Err(failed(error)),
-    }
+    files::entries(folder).map_err(|source| UpkeepError::Io { path: folder.to_owned(), source })
 }
 
 #[cfg(test)]

@@ -7,6 +7,11 @@ use std::{
     time::Duration,
 };
 
+use rustix::{
+    fs::{CWD, RenameFlags, renameat_with},
+    io::Errno,
+};
+
 use super::{ABOUT, About, BackupError, FORMAT, RestoreArgs, SCRATCH, SUMS, entry, io, named, say, take::digest};
 use crate::git::{command::Git, names::RepositoryId};
 
@@ -37,11 +42,7 @@ pub async fn restore(args: RestoreArgs, input: impl Read) -> Result<(), BackupEr
         say(&format!("{id}: read and checked"));
         built.push((id, dir));
     }
-    for (id, dir) in built {
-        put(&id, &dir, &args.root, scratch.path())?;
-        say(&format!("{id}: restored"));
-    }
-    Ok(())
+    put_all(&built, &args.root)
 }
 
 fn place(root: &Path, id: &RepositoryId) -> PathBuf {
@@ -83,9 +84,14 @@ fn read(input: impl Read, scratch: &Path) -> Result<BTreeMap<RepositoryId, PathB
     Ok(found)
 }
 
-fn text(part: &mut impl Read) -> Result<String, BackupError> {
+fn text(part: &mut tar::Entry<'_, impl Read>) -> Result<String, BackupError> {
+    if part.size() > MAX_TEXT {
+        let name = part.path_bytes();
+        let name = String::from_utf8_lossy(&name);
+        return Err(BackupError::Archive(format!("{name} is longer than {MAX_TEXT} bytes")));
+    }
     let mut text = String::new();
-    part.take(MAX_TEXT).read_to_string(&mut text).map_err(|source| BackupError::Stream { what: "read", source })?;
+    part.read_to_string(&mut text).map_err(|source| BackupError::Stream { what: "read", source })?;
     Ok(text)
 }
 
@@ -161,21 +167,57 @@ async fn point(dir: &Path, commit: &str) -> Result<(), BackupError> {
     Ok(())
 }
 
-/// One rename; what was there is kept until then, and comes back if it fails.
-fn put(id: &RepositoryId, dir: &Path, root: &Path, scratch: &Path) -> Result<(), BackupError> {
+/// All of them, or none: what was put before one that fails is taken back.
+fn put_all(built: &[(RepositoryId, PathBuf)], root: &Path) -> Result<(), BackupError> {
+    let mut done = Vec::new();
+    for (id, dir) in built {
+        match put(id, dir, root) {
+            Ok(replaced) => done.push((id, dir, replaced)),
+            Err(error) => {
+                done.into_iter().rev().for_each(|(id, dir, replaced)| take_back(id, dir, root, replaced));
+                return Err(error);
+            }
+        }
+    }
+    for (id, ..) in done {
+        say(&format!("{id}: restored"));
+    }
+    Ok(())
+}
+
+/// One rename. What was there is where the new one was then; whether there was something.
+fn put(id: &RepositoryId, dir: &Path, root: &Path) -> Result<bool, BackupError> {
     let place = place(root, id);
     let namespace = root.join(id.namespace());
     std::fs::create_dir_all(&namespace).map_err(io("make", &namespace))?;
-    let old = scratch.join(format!("old-{}", dir.file_name().unwrap_or_default().to_string_lossy()));
-    let replaces = place.exists();
-    if replaces {
-        std::fs::rename(&place, &old).map_err(io("move away", &place))?;
+    if place.exists() {
+        exchange(dir, &place).map(|()| true).map_err(io("replace", &place))
+    } else {
+        std::fs::rename(dir, &place).map(|()| false).map_err(io("put in place", &place))
     }
-    if let Err(source) = std::fs::rename(dir, &place) {
-        if replaces && let Err(error) = std::fs::rename(&old, &place) {
-            tracing::error!(repository = %id, %error, kept = %old.display(), "failed to put back what was there");
-        }
-        return Err(io("put in place", &place)(source));
+}
+
+fn take_back(id: &RepositoryId, dir: &Path, root: &Path, replaced: bool) {
+    let place = place(root, id);
+    let moved = if replaced { exchange(dir, &place) } else { std::fs::rename(&place, dir) };
+    match moved {
+        Ok(()) => say(&format!("{id}: taken back")),
+        Err(error) => say(&format!("{id}: stays as in the backup, since it cannot be taken back: {error}")),
     }
-    Ok(())
+}
+
+/// Two folders change their places in one step, so that there is no moment without a repository in which somebody may pull
+/// the plug. Not every file system can (NFS): there in three.
+fn exchange(new: &Path, place: &Path) -> std::io::Result<()> {
+    match renameat_with(CWD, new, CWD, place, RenameFlags::EXCHANGE) {
+        Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {}
+        done => return Ok(done?),
+    }
+    let old = new.with_extension("old");
+    std::fs::rename(place, &old)?;
+    if let Err(error) = std::fs::rename(new, place) {
+        std::fs::rename(&old, place)?;
+        return Err(error);
+    }
+    std::fs::rename(&old, new)
 }

@@ -1,6 +1,7 @@
 //! One repository after the other becomes a bundle, and the bundle a part of the stream.
 
 use std::{
+    collections::BTreeSet,
     fs::File,
     io::{Read, Write},
     path::{Path, PathBuf},
@@ -10,10 +11,16 @@ use std::{
 use sha2::{Digest, Sha256};
 
 use super::{ABOUT, About, BackupArgs, BackupError, FORMAT, SUMS, entry, io, named, say};
-use crate::git::{command::Git, names::RepositoryId, upkeep};
+use crate::git::{
+    command::{Git, bare_command},
+    names::RepositoryId,
+    upkeep,
+};
 
 /// Longest time of one repository.
 const LONGEST: Duration = Duration::from_hours(6);
+/// Looks at a repository's references until two in a row are the same.
+const LOOKS: usize = 500;
 
 /// Writes the backup to `out`.
 ///
@@ -57,7 +64,8 @@ async fn chosen(args: &BackupArgs) -> Result<Vec<(RepositoryId, PathBuf)>, Backu
     if args.repositories.is_empty() {
         return Ok(all);
     }
-    let wanted: Vec<RepositoryId> = args.repositories.iter().map(|name| named(name)).collect::<Result<_, _>>()?;
+    // Each once, however often it is named.
+    let wanted: BTreeSet<RepositoryId> = args.repositories.iter().map(|name| named(name)).collect::<Result<_, _>>()?;
     let find = |id: RepositoryId| {
         let found = all.iter().find(|(there, _)| *there == id).cloned();
         found.ok_or_else(|| BackupError::Repository {
@@ -70,13 +78,54 @@ async fn chosen(args: &BackupArgs) -> Result<Vec<(RepositoryId, PathBuf)>, Backu
 
 /// All references and what they lead to; `None` of a repository that has none yet.
 async fn bundle(id: &RepositoryId, dir: &Path, scratch: &Path) -> Result<Option<PathBuf>, BackupError> {
-    if Git::new(dir, "for-each-ref").arg("--count=1").run().await?.text().is_empty() {
+    let references = references(id, dir).await?;
+    if references.is_empty() {
         return Ok(None);
     }
+    let still = still(dir, &references, scratch).await?;
     let file = scratch.join(format!("{}.bundle", id.name()));
-    let git = Git::new(dir, "bundle").args(["create", "--quiet"]).arg(&file).arg("--all");
+    let git = Git::new(&still, "bundle").args(["create", "--quiet"]).arg(&file).arg("--all");
     git.timeout(LONGEST).run().await?;
+    std::fs::remove_dir_all(&still).map_err(io("remove", &still))?;
     Ok(Some(file))
+}
+
+/// Names and objects of one moment. Git reads one reference after the other, and a merge moves several: only what was the
+/// same twice was so at the moment between.
+async fn references(id: &RepositoryId, dir: &Path) -> Result<String, BackupError> {
+    let list = || Git::new(dir, "for-each-ref").arg("--format=%(refname) %(objectname)").run();
+    let mut before = list().await?.text();
+    for _ in 0..LOOKS {
+        let now = list().await?.text();
+        if now == before {
+            return Ok(now);
+        }
+        before = now;
+    }
+    let why = "its references never stand still; take it at a quieter time".to_owned();
+    Err(BackupError::Repository { name: id.to_string(), why })
+}
+
+/// A repository with these references that borrows the objects of the one at `dir`. `git bundle create` reads references
+/// twice, and leaves out those that have moved between.
+async fn still(dir: &Path, references: &str, scratch: &Path) -> Result<PathBuf, BackupError> {
+    let still = scratch.join("still.git");
+    Git::new(&still, "init").args(["--quiet", "--bare", "--template=", "--object-format=sha1"]).run().await?;
+    let borrows = still.join("objects/info/alternates");
+    std::fs::create_dir_all(still.join("objects/info")).map_err(io("make the folder of", &borrows))?;
+    let objects = std::path::absolute(dir.join("objects")).map_err(io("find", dir))?;
+    let objects = format!("{}\n", objects.display());
+    std::fs::write(&borrows, objects).map_err(io("write", &borrows))?;
+    let head = Git::new(dir, "symbolic-ref").args(["--quiet", "HEAD"]).answer().await?.text();
+    if !head.is_empty() {
+        Git::new(&still, "symbolic-ref").args(["HEAD", &head]).run().await?;
+    }
+    let lines: String = references.lines().flat_map(|line| ["create ", line, "\n"]).collect();
+    // It is gone in a moment: nothing has to survive a power cut.
+    let mut command = bare_command("git", &[("core.fsync", "none")]);
+    command.args(["update-ref", "--no-deref", "--stdin"]).env("GIT_DIR", &still).current_dir("/");
+    Git::of(command, "update-ref").input(lines).timeout(LONGEST).run().await?;
+    Ok(still)
 }
 
 fn header(size: u64) -> tar::Header {

@@ -157,6 +157,84 @@ async fn a_backup_while_pushes_and_gc_run_is_whole() {
     busy.join().unwrap();
 }
 
+/// A merge moves its branch, its tag and its note in one transaction, and people push meanwhile.
+#[tokio::test]
+async fn references_that_move_together_are_taken_together_and_none_is_left_out() {
+    const MANY: usize = 200;
+    let root = volume();
+    let app = root.path().join("team/app.git");
+    let tips = ["one", "two"].map(|words| commit(&app, "refs/heads/main", words));
+    let step = move |app: &Path, tip: &str| {
+        let lines: String = (0..MANY).map(|number| format!("update refs/heads/feature/{number} {tip}\n")).collect();
+        let file = app.join("step");
+        std::fs::write(&file, lines).unwrap();
+        let input = std::fs::File::open(file).unwrap();
+        let args = ["--git-dir", &app.to_string_lossy(), "update-ref", "--stdin"];
+        assert!(Command::new("git").args(args).stdin(input).status().unwrap().success());
+    };
+    step(&app, &tips[0]);
+    let stop = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let busy = std::thread::spawn({
+        let (app, stop) = (app.clone(), stop.clone());
+        move || {
+            for tip in tips.iter().cycle() {
+                if stop.load(std::sync::atomic::Ordering::Relaxed) {
+                    return;
+                }
+                step(&app, tip);
+                std::thread::sleep(std::time::Duration::from_millis(40));
+            }
+        }
+    });
+    let mut taken: Vec<Vec<String>> = Vec::new();
+    for _ in 0..10 {
+        let archive = backup(root.path(), &["team/app"]).await.unwrap();
+        let after = tempfile::tempdir().unwrap();
+        restored(after.path(), &archive, false, &[]).await.unwrap();
+        let refs = refs(after.path(), "team/app");
+        taken.push(
+            refs.lines().filter_map(|line| line.strip_prefix("refs/heads/feature/")).map(str::to_owned).collect(),
+        );
+    }
+    stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    busy.join().unwrap();
+    for moved in &taken {
+        let mut tips: Vec<&str> = moved.iter().filter_map(|line| line.split(' ').nth(1)).collect();
+        assert_eq!(tips.len(), MANY, "none is left out");
+        tips.dedup();
+        assert_eq!(tips.len(), 1, "and all are of one moment");
+    }
+}
+
+#[tokio::test]
+async fn a_repository_that_is_named_twice_is_taken_once() {
+    let (before, after) = (volume(), tempfile::tempdir().unwrap());
+    let archive = backup(before.path(), &["other/app", "other/app"]).await.unwrap();
+    restored(after.path(), &archive, false, &[]).await.unwrap();
+    assert_eq!(names(after.path()), ["other/app.git"]);
+}
+
+#[rstest]
+#[case::new(false)]
+#[case::replaced(true)]
+#[tokio::test]
+async fn what_was_put_before_one_that_fails_is_taken_back(#[case] replaces: bool) {
+    let (root, after) = (volume(), tempfile::tempdir().unwrap());
+    let archive = backup(root.path(), &[]).await.unwrap();
+    // Where the folder of a namespace has to be.
+    std::fs::write(after.path().join("team"), "no folder").unwrap();
+    let theirs = replaces.then(|| {
+        let dir = after.path().join("other/app.git");
+        std::fs::create_dir_all(&dir).unwrap();
+        git(&dir, &["init", "-q", "--bare"]);
+        commit(&dir, "refs/heads/main", "since then")
+    });
+    let error = restored(after.path(), &archive, true, &[]).await.unwrap_err().to_string();
+    assert!(error.contains("/team"), "{error}");
+    let there = after.path().join("other/app.git");
+    assert_eq!(there.exists().then(|| git(&there, &["rev-parse", "main"])), theirs);
+}
+
 /// An archive of these entries.
 fn archive(entries: &[(&str, &[u8])]) -> Vec<u8> {
     let mut archive = tar::Builder::new(Vec::new());

@@ -5,7 +5,7 @@ use std::{fs, path::Path, time::Duration};
 use super::{Execute, Repo, StoreError, commit, refs};
 use crate::git::{
     command::Git,
-    flow,
+    files, flow,
     names::{RefName, RepositoryId},
     ops::{EnsureRepository, EnsureRepositoryAnswer, Signature},
 };
@@ -122,8 +122,8 @@ fn sweep_locks(repository: &Path, age: Duration) -> Result<usize, StoreError> {
             let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
             let lock = name.strip_suffix(".lock").is_some();
             let left = lock || (age.is_zero() && (name == "gc.pid" || name.starts_with("tmp_objdir-")));
-            if left && is_older(&path, age) {
-                remove(&path)?;
+            if left && files::is_older(&path, age) {
+                files::remove(&path).map_err(StoreError::io("remove", &path))?;
                 cleared += 1;
             } else if deep && path.is_dir() {
                 pending.push((path, true));
@@ -133,30 +133,10 @@ fn sweep_locks(repository: &Path, age: Duration) -> Result<usize, StoreError> {
     Ok(cleared)
 }
 
-/// Something that is gone has no age.
-fn is_older(path: &Path, age: Duration) -> bool {
-    let modified = fs::symlink_metadata(path).and_then(|facts| facts.modified());
-    modified.is_ok_and(|modified| age.is_zero() || modified.elapsed().is_ok_and(|elapsed| elapsed >= age))
-}
-
-/// Removes a file or a folder; one that is gone already is fine.
-fn remove(path: &Path) -> Result<(), StoreError> {
-    let removed = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
-    match removed {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(StoreError::io("remove", path)(error)),
-        _ => Ok(()),
-    }
-}
-
 fn folders(parent: &Path) -> Result<Vec<std::path::PathBuf>, StoreError> {
     Ok(entries(parent)?.into_iter().filter(|path| path.is_dir() && !path.is_symlink()).collect())
 }
 
 fn entries(parent: &Path) -> Result<Vec<std::path::PathBuf>, StoreError> {
-    match fs::read_dir(parent) {
-        Ok(found) => found.map(|entry| entry.map(|entry| entry.path())).collect::<Result<_, _>>(),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
-        Err(error) => Err(error),
-    }
-    .map_err(StoreError::io("read", parent))
+    files::entries(parent).map_err(StoreError::io("read", parent))
 }

@@ -172,6 +172,19 @@ mod tests {
     }
 
     #[rstest]
+    #[case::new(0, false)]
+    #[case::of_the_thirtieth_day(30 * DAY, false)]
+    #[case::a_second_later(30 * DAY + 1, true)]
+    // A clock that was wrong once is no reason to lose work.
+    #[case::of_the_future(-400 * DAY, false)]
+    #[case::before_all_time(i64::MAX, true)]
+    fn old_is_what_is_older_than_thirty_days(#[case] age: i64, #[case] old: bool) {
+        let mut left = read(&format!("refs/phasegate/logs/u/1 {} 0", "1".repeat(40))).unwrap();
+        left.seconds = NOW - age;
+        assert_eq!(is_old(&left, NOW), old);
+    }
+
+    #[rstest]
     #[case::a_blob("refs/phasegate/logs/u/1 1111111111111111111111111111111111111111 ")]
     #[case::no_task("refs/phasegate/logs 1111111111111111111111111111111111111111 5")]
     #[case::elsewhere("refs/heads/main 1111111111111111111111111111111111111111 5")]

@@ -150,6 +150,30 @@ fn what_was_being_received_long_ago_is_cleared_and_nothing_else() {
     assert_eq!(world.packs(), packs);
 }
 
+/// What `git receive-pack` leaves when it is killed after the pack and before the references.
+#[tokio::test]
+async fn a_pack_that_a_killed_push_locked_is_collected_and_one_that_a_person_locked_is_not() {
+    let world = World::new();
+    for number in 0..=MOST_PACKS {
+        world.pack(number..number + 1);
+    }
+    let packs = entries(&world.dir.join("objects/pack")).unwrap();
+    let packs: Vec<&PathBuf> = packs.iter().filter(|path| path.extension().is_some_and(|end| end == "pack")).collect();
+    let old = SystemTime::now() - ABANDONED * 2;
+    for (pack, words, age) in [
+        (packs[0], "receive-pack 17 on phasegate-git-0\n", old),
+        (packs[1], "receive-pack 18 on phasegate-git-0\n", SystemTime::now()),
+        (packs[2], "", old),
+    ] {
+        let lock = pack.with_extension("keep");
+        fs::write(&lock, words).unwrap();
+        fs::File::open(&lock).unwrap().set_modified(age).unwrap();
+    }
+    assert_eq!(upkeep(&world.dir).await.unwrap(), Done { cleared: 1, collected: true });
+    assert!(!packs[0].exists() && packs[1].exists() && packs[2].exists());
+    world.git(&["fsck", "--full", "--strict"], "");
+}
+
 #[test]
 fn what_a_killed_restore_left_goes_after_a_while() {
     let world = World::new();
