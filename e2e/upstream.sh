@@ -24,6 +24,8 @@ upstream_line() {
   protected_upstream
   by_ssh_as_a_branch
   taken_back_upstream
+  their_branches
+  several_at_once
   # Nothing is to be looked at again: a quiet time follows.
   kubectl -n "$UPSTREAM" patch repository app --type merge -p '{"spec":{"upstream":{"interval":"24h"}}}' > /dev/null
   ok "the upstream is looked at once more" await 120 upstream_is_quiet
@@ -198,4 +200,33 @@ taken_back_upstream() {
   is "also upstream" "$(git_in "$UPSTREAM" app rev-parse main)" "$(at_upstream main)"
   is "and nothing else is" "README.md file-1.txt file-2.txt file-3.txt news.txt" "$(git -C "$UPSTREAM_REPOSITORIES/app.git" ls-tree --name-only main | paste -sd' ')"
   is "the repository is whole" "" "$(git_in "$UPSTREAM" app fsck --strict 2>&1 | grep -v '^notice\|^dangling' || true)"
+}
+
+their_branches() {
+  in_theirs push -q "$UPSTREAM_REPOSITORIES/app.git" HEAD:refs/heads/topic
+  they_add more.txt more
+  ok "a branch of theirs is mirrored" await 120 mirrors main topic
+  git -C "$UPSTREAM_REPOSITORIES/app.git" branch -qD topic
+  in_theirs push -q "$UPSTREAM_REPOSITORIES/app.git" HEAD:refs/heads/topic/next
+  ok "and forgotten with them, so that its name can become a folder" await 120 mirrors main topic/next
+}
+
+# mirrors BRANCH...: exactly these; those that phases were delivered as aside.
+# shellcheck disable=SC2317
+mirrors() {
+  [ "$(git_in "$UPSTREAM" app for-each-ref '--format=%(refname:lstrip=3)' refs/upstream/heads | grep -v '^release/\|^bugfix/' | paste -sd' ')" = "$*" ]
+}
+
+# Each goes out on top of the one before, whichever is first.
+several_at_once() {
+  local number
+  for number in 5 6; do upstream_phase "$number" || give_up "phase $number cannot be applied"; done
+  for number in 5 6; do
+    ok "of two phases at once, phase $number passes" await 400 upstream_phase_is "$number" Passed
+    passed_phase "$UPSTREAM" app "app-$number" "phase-$number-v0.$number.0"
+    is "and its tag is upstream" "$(git_in "$UPSTREAM" app rev-parse "phase-$number-v0.$number.0")" "$(at_upstream "phase-$number-v0.$number.0")"
+  done
+  is "both are on the upstream's main, which is ours" "$(git_in "$UPSTREAM" app rev-parse main)" "$(at_upstream main)"
+  is "with the files of all" "README.md file-1.txt file-2.txt file-3.txt file-5.txt file-6.txt more.txt news.txt" \
+    "$(git -C "$UPSTREAM_REPOSITORIES/app.git" ls-tree --name-only main | paste -sd' ')"
 }

@@ -11,6 +11,7 @@ use futures::future::BoxFuture;
 use http::{HeaderMap, header::AUTHORIZATION};
 
 use super::{
+    flow,
     names::{RefName, RepositoryId},
     people::People,
 };
@@ -327,7 +328,7 @@ fn pushes(name: &str, task: &TaskFacts) -> (Vec<String>, Option<String>) {
             (branch.map(String::from).into_iter().chain(own).collect(), None)
         }
         Role::Check | Role::Reviewer => (vec![logs], None),
-        Role::Sync if at_work => (vec!["refs/upstream/".to_owned(), logs], None),
+        Role::Sync if at_work => (vec![flow::UPSTREAM.to_owned(), logs], None),
         Role::Sync => (vec![logs], Some(format!("AgentTask {name} is not at work"))),
     }
 }

@@ -190,9 +190,12 @@ pub fn upstream_title(base: &RefName) -> String {
     format!("Merge {} of the upstream", base.short())
 }
 
+/// Folder of the mirror of an upstream.
+pub const UPSTREAM: &str = "refs/upstream/";
+
 /// The upstream's copy of a branch: `refs/upstream/heads/{branch}`.
 pub fn upstream_of(branch: &RefName) -> Result<RefName, InvalidName> {
-    RefName::new(format!("refs/upstream/heads/{}", branch.short()))
+    RefName::new(format!("{UPSTREAM}heads/{}", branch.short()))
 }
 
 /// How a branch joins: features are squashed, everything else is merged (seed, Merge Strategy).

@@ -32,8 +32,9 @@ fix() {
   case $name in review-*|rollback-*|base-*) return 1 ;; esac
 }
 while read -r _ new ref; do
-  case $new in
-    *[!0]*) ;;
+  case $new:$ref in
+    *[!0]*:*) ;;
+    *:refs/upstream/*) ;; # A mirror forgets what its upstream has forgotten.
     *) echo "phasegate: $ref cannot be deleted by a push" >&2; exit 1 ;;
   esac
   case $ref in
@@ -132,6 +133,14 @@ mod tests {
     #[test]
     fn a_deletion_never_passes() {
         assert!(!passes("refs/heads/a", &format!("{ONE} {ZERO} refs/heads/a\n")));
+        assert!(!passes("refs/heads/a refs/upstream/", &format!("{ONE} {ZERO} refs/heads/a\n")));
+    }
+
+    #[test]
+    fn a_mirror_forgets_what_its_upstream_has_forgotten_and_nobody_else_does() {
+        let line = format!("{ONE} {ZERO} refs/upstream/heads/a\n");
+        assert!(passes("refs/upstream/", &line));
+        assert!(!passes("refs/heads/a", &line));
     }
 
     #[test]

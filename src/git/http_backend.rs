@@ -19,7 +19,7 @@ use tokio_util::io::ReaderStream;
 use super::{
     auth::Grant,
     command::{Group, MAX_OBJECT, bare_command, end},
-    hook,
+    flow, hook,
     names::RepositoryId,
     request::{Bounded, is_gzip},
 };
@@ -166,6 +166,10 @@ impl Backend {
         let receive = if endpoint.writes() { "true" } else { "false" };
         let mut config =
             vec![("core.hooksPath", &*hooks), ("receive.maxInputSize", &limit), ("http.receivepack", receive)];
+        if grant.push.iter().any(|name| name == flow::UPSTREAM) {
+            // The hook allows it for the mirror alone.
+            config.push(("receive.denyDeletes", "false"));
+        }
         let shown: Vec<String> = shown_private(endpoint, grant);
         if grant.person {
             config.extend(FOR_PEOPLE);

@@ -190,6 +190,13 @@ impl PodRepository {
         self.insist(&arguments, longest).await.map(drop)
     }
 
+    /// Pushes the mirror of an upstream as it is here: what is not here any more goes there too.
+    pub(super) async fn push_mirror(&self, longest: Duration) -> Result<(), TransferError> {
+        let specs = ["heads", "tags"].map(|kind| format!("refs/upstream/{kind}/*:refs/upstream/{kind}/*"));
+        let arguments = ["push", "--quiet", "--force", "--prune", self.url.as_str(), &*specs[0], &*specs[1]];
+        self.insist(&arguments, longest).await.map(drop)
+    }
+
     /// Transfers are repeated: a service that restarts, or has not seen yet which pod is the live one, answers later.
     async fn insist(&self, arguments: &[&str], longest: Duration) -> Result<String, TransferError> {
         let deadline = Instant::now() + longest;

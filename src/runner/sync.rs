@@ -139,8 +139,7 @@ async fn mirror(
     info!(url = upstream.url, "fetching the upstream");
     repository.fetch_upstream(remote, TRANSFER).await.map_err(|error| refused(error, upstream))?;
     info!("pushing to the git service");
-    let specs = ["refs/upstream/heads/*:refs/upstream/heads/*", "refs/upstream/tags/*:refs/upstream/tags/*"];
-    repository.push(&specs.map(str::to_owned), TRANSFER).await?;
+    repository.push_mirror(TRANSFER).await?;
     let format = "--format=%(refname:lstrip=3) %(objectname)";
     let heads = repository.git(&["for-each-ref", format, "refs/upstream/heads"]).run().await?;
     let text = heads.text();

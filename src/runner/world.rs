@@ -228,6 +228,11 @@ impl World {
         git(&self.bare(), &["for-each-ref", "--format=%(objectname)", name]).trim().to_owned()
     }
 
+    /// Names of the service's references below a folder.
+    pub(super) fn refs(&self, folder: &str) -> Vec<String> {
+        git(&self.bare(), &["for-each-ref", "--format=%(refname)", folder]).lines().map(str::to_owned).collect()
+    }
+
     /// A commit on the one before, pushed to this branch.
     pub(super) fn commit(&self, branch: &str, change: impl FnOnce(&Path)) -> String {
         let work = self.dir.path().join("seed");

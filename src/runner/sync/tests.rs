@@ -81,6 +81,30 @@ async fn heads_and_tags_of_the_upstream_are_mirrored_and_followed() {
     assert_eq!(world.head("refs/upstream/heads/main"), second);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_upstream_has_forgotten_is_forgotten_and_its_name_can_become_a_folder() {
+    let world = World::new(Role::Sync).await;
+    let folder = world.dir().join("upstream");
+    std::fs::create_dir(&folder).unwrap();
+    git(&folder, &["init", "-q"]);
+    commit(&folder, "first");
+    git(&folder, &["branch", "topic"]);
+    git(&folder, &["tag", "v1"]);
+    let upstream = Upstream::of(world.dir());
+    point(&world, &upstream.url);
+    sync(&world.args, &world.places).await.unwrap();
+    let (ours, topic) = (world.head("refs/heads/main"), world.head("refs/upstream/heads/topic"));
+    git(&folder, &["branch", "-D", "topic"]);
+    git(&folder, &["tag", "-d", "v1"]);
+    git(&folder, &["branch", "topic/next"]);
+    git(&folder, &["tag", "v1/final"]);
+    sync(&world.args, &world.places).await.unwrap();
+    let mirrored = world.refs("refs/upstream");
+    assert_eq!(mirrored, ["refs/upstream/heads/main", "refs/upstream/heads/topic/next", "refs/upstream/tags/v1/final"]);
+    assert_eq!(world.head("refs/upstream/heads/topic/next"), topic);
+    assert_eq!(world.head("refs/heads/main"), ours, "and what is ours is not touched");
+}
+
 #[rstest]
 #[case::a_file("file:///etc")]
 #[case::a_path("/etc")]

@@ -81,6 +81,9 @@ async fn a_sync_mirrors_below_upstream_and_the_base_starts_there() {
     assert!(passed, "{said}");
     let answer = client.call("team", "hello", &ensure).await.unwrap();
     assert_eq!(answer, EnsureRepositoryAnswer::Ready { base: work.head().await });
+    assert!(work.push(":refs/upstream/heads/trunk").await.0, "the mirror may forget");
+    let (passed, said) = work.push(":refs/heads/trunk").await;
+    assert!(!passed && said.contains("cannot be deleted"), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
