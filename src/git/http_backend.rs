@@ -22,6 +22,7 @@ use super::{
     flow, hook,
     names::RepositoryId,
     request::{Bounded, is_gzip},
+    turns::Turn,
 };
 
 /// Longest time of one transfer.
@@ -46,6 +47,8 @@ const FOR_PEOPLE: [(&str, &str); 6] = [
     ("uploadpack.allowAnySHA1InWant", "false"),
     ("receive.denyNonFastForwards", "true"),
 ];
+/// Bytes that are handed on at once.
+const PIECE: usize = 64 << 10;
 /// How a client asks for a newer protocol.
 const PROTOCOL: HeaderName = HeaderName::from_static("git-protocol");
 
@@ -134,7 +137,7 @@ impl Backend {
         grant: &Grant,
         parts: &Parts,
         body: Bounded,
-        permit: tokio::sync::OwnedSemaphorePermit,
+        turn: Turn,
     ) -> io::Result<Response> {
         let mut child = self.command(endpoint, repository, grant, parts).spawn()?;
         let group = Group::of(&child);
@@ -146,12 +149,12 @@ impl Backend {
         let watch = Watch { endpoint, repository: repository.to_string(), caller: grant.caller.clone() };
         tokio::spawn(async move {
             watch.until_end(child, group, stderr).await;
-            drop(permit);
+            drop(turn);
         });
-        let mut stdout = BufReader::new(stdout);
+        let mut stdout = BufReader::with_capacity(PIECE, stdout);
         let response = tokio::time::timeout(ANSWER_TIMEOUT, head(&mut stdout)).await;
         let response = response.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
-        response.body(Body::from_stream(ReaderStream::new(stdout))).map_err(io::Error::other)
+        response.body(Body::from_stream(ReaderStream::with_capacity(stdout, PIECE))).map_err(io::Error::other)
     }
 
     fn command(
@@ -230,8 +233,9 @@ fn shown_private(endpoint: Endpoint, grant: &Grant) -> Vec<String> {
 }
 
 /// The request's body goes to git.
-async fn feed(mut body: Bounded, mut stdin: ChildStdin) {
-    let copied = tokio::time::timeout(TRANSFER_TIMEOUT, tokio::io::copy(&mut body, &mut stdin)).await;
+async fn feed(body: Bounded, mut stdin: ChildStdin) {
+    let mut body = BufReader::with_capacity(PIECE, body);
+    let copied = tokio::time::timeout(TRANSFER_TIMEOUT, tokio::io::copy_buf(&mut body, &mut stdin)).await;
     match copied {
         Ok(Ok(bytes)) => tracing::debug!(bytes, "request body handed to git"),
         // Git ended first, or the client left; both are told elsewhere. A client hears git's words once it has sent all.

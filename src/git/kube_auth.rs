@@ -254,13 +254,15 @@ impl TasksAtWork for KubeTasks {
     }
 }
 
-/// The UIDs of the tasks whose references a task needs: its own and that of the run it is compared with; none once it is over.
+/// The UIDs of those whose references a task needs: its own, that of the run it is compared with, and that of the phase whose
+/// merge it pushes; none once it is over.
 fn needs(task: &DynamicObject) -> Vec<String> {
     let text = |path: &str| task.data.pointer(path).and_then(serde_json::Value::as_str).map(str::to_owned);
     if text("/status/state").is_some_and(|state| state == "Succeeded" || state == "Failed") {
         return Vec::new();
     }
-    task.metadata.uid.clone().into_iter().chain(text("/spec/base/evidence/uid")).collect()
+    let pushed = text("/spec/push/from").and_then(|folder| folder.rsplit('/').next().map(str::to_owned));
+    task.metadata.uid.clone().into_iter().chain(text("/spec/base/evidence/uid")).chain(pushed).collect()
 }
 
 pub(super) async fn within<T>(action: &str, call: impl Future<Output = kube::Result<T>>) -> Result<T, String> {
@@ -434,6 +436,9 @@ mod tests {
         assert_eq!(needs(&task(Some("Running"), Some("base"))), ["own", "base"]);
         assert_eq!(needs(&task(Some("of another version"), None)), ["own"], "what is not known stays");
         assert!(needs(&task(Some("Succeeded"), Some("base"))).is_empty());
+        let mut push = task(Some("Pending"), None);
+        push.data["spec"] = serde_json::json!({"push": {"from": "refs/phasegate/push/phase"}});
+        assert_eq!(needs(&push), ["own", "phase"]);
         assert!(needs(&task(Some("Failed"), None)).is_empty());
     }
 }

@@ -17,9 +17,10 @@ use axum::{
     middleware::{self, Next},
     response::{IntoResponse, Response},
     routing::{get, post},
+    serve::ListenerExt as _,
 };
 use clap::Args;
-use tokio::{net::TcpListener, sync::Semaphore};
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
@@ -37,6 +38,7 @@ use super::{
     people::People,
     request,
     store::{Execute, Store, StoreError},
+    turns::{NoTurn, Turns},
     upkeep,
 };
 use crate::keys::KeyFile;
@@ -65,7 +67,7 @@ pub struct GitArgs {
     /// Largest push, in MiB.
     #[arg(long, env = "PHASEGATE_GIT_MAX_PUSH_MIB", default_value_t = 512, value_parser = clap::value_parser!(u64).range(1..=65536))]
     pub max_push_mib: u64,
-    /// Most transfers at once; others wait.
+    /// Most transfers at once, of which one caller gets a quarter; others wait.
     #[arg(long, env = "PHASEGATE_GIT_MAX_TRANSFERS", default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub max_transfers: u16,
     /// File of API keys, which people and outside systems may show instead of a Kubernetes token.
@@ -122,6 +124,12 @@ pub async fn serve(args: GitArgs) -> Result<(), ServeError> {
     // After the volume was opened: what a killed process left there is gone by then.
     let stop = CancellationToken::new();
     let upkeep = tokio::spawn(upkeep::run(args.root.clone(), tasks, metrics, stop.clone()));
+    // Git waits for the end of each answer before it asks again: none may lie in a buffer until the other end confirms the first half.
+    let listener = listener.tap_io(|connection| {
+        if let Err(error) = connection.set_nodelay(true) {
+            tracing::debug!(%error, "failed to turn off the delay of small packets");
+        }
+    });
     let served = axum::serve(listener, app).with_graceful_shutdown(shutdown()).await;
     stop.cancel();
     drop(upkeep.await);
@@ -153,7 +161,7 @@ struct Service {
     store: Store,
     auth: Authenticator,
     backend: Backend,
-    transfers: Arc<Semaphore>,
+    transfers: Turns,
     metrics: Metrics,
 }
 
@@ -168,7 +176,7 @@ async fn routes(args: &GitArgs, auth: Authenticator, counts: Metrics) -> Result<
     let store = Store::open(&args.root).await?;
     let hooks = hook::install(&args.root).map_err(|source| ServeError::Hook { path: args.root.clone(), source })?;
     let backend = Backend { root: args.root.clone(), hooks, max_push: args.max_push_mib << 20 };
-    let transfers = Arc::new(Semaphore::new(args.max_transfers.into()));
+    let transfers = Turns::new(args.max_transfers.into());
     let service = Arc::new(Service { store, auth, backend, transfers, metrics: counts });
     Ok(Router::new()
         .route("/ops/v1/{namespace}/{repository}/{operation}", post(operation))
@@ -367,9 +375,17 @@ async fn authorised(
     if endpoint.writes() && grant.push.is_empty() {
         return words(StatusCode::FORBIDDEN, &format!("{} may not push", grant.caller));
     }
-    let turn = tokio::time::timeout(TRANSFER_WAIT, Arc::clone(&service.transfers).acquire_owned()).await;
-    let Ok(Ok(permit)) = turn else {
-        return turned_away(&Denied::Unavailable("too many transfers are under way; try again".to_owned()));
+    let turn = match service.transfers.wait(&format!("{}/{}", id.namespace(), grant.caller), TRANSFER_WAIT).await {
+        Ok(turn) => turn,
+        Err(full) => {
+            let words = match full {
+                NoTurn::OfCaller(most) => {
+                    format!("{} has {most} transfers under way, as many as one may have; try again", grant.caller)
+                }
+                NoTurn::OfAll => "too many transfers are under way; try again".to_owned(),
+            };
+            return turned_away(&Denied::Unavailable(words));
+        }
     };
     let body = match request::accept(endpoint, parts, body, service.backend.max_push).await {
         Ok(body) => body,
@@ -378,7 +394,7 @@ async fn authorised(
             return words(refused.status, &refused.words);
         }
     };
-    match service.backend.serve(endpoint, id, grant, parts, body, permit).await {
+    match service.backend.serve(endpoint, id, grant, parts, body, turn).await {
         Ok(response) => response,
         Err(error) => {
             tracing::warn!(repository = %id, caller = grant.caller, %error, "transfer failed");

@@ -150,11 +150,38 @@ async fn upkeep(dir: &Path) -> Result<Done, UpkeepError> {
 }
 
 /// Packs what is reachable, drops what has been unreachable for two weeks (`gc.pruneExpire`), and writes the commit graph.
-pub(super) async fn collect(dir: &Path) -> Result<(), CommandError> {
+pub(super) async fn collect(dir: &Path) -> Result<(), UpkeepError> {
+    let objects = dir.join("objects");
+    let freshened = tokio::task::spawn_blocking(move || freshen(&objects)).await;
+    freshened.unwrap_or_else(|error| Err(UpkeepError::Io { path: dir.to_owned(), source: io::Error::other(error) }))?;
     // What is unreachable and young goes into a pack of its own: left loose it would call for the next gc at once.
     let gc = Git::new(dir, "gc").args(["--quiet", "--cruft"]).timeout(LONGEST);
     // It writes the commit graph too.
-    gc.run().await.map(drop)
+    gc.run().await?;
+    Ok(())
+}
+
+/// Git counts the two weeks from when an object, or the pack that holds it, was written: one that was reachable for months and
+/// lost its reference a minute ago would be dropped at once, while a backup or a merge still reads it. So all but what was
+/// found unreachable before, which has its own dates, counts as written now.
+fn freshen(objects: &Path) -> Result<(), UpkeepError> {
+    let now = std::time::SystemTime::now();
+    let loose = (0..FANOUT).map(|first| objects.join(format!("{first:02x}")));
+    for folder in std::iter::once(objects.join("pack")).chain(loose) {
+        for path in entries(&folder)? {
+            let is_pack = path.extension().is_some_and(|end| end == "pack");
+            if path.extension().is_some() && (!is_pack || path.with_extension("mtimes").exists()) {
+                continue;
+            }
+            match fs::File::open(&path).and_then(|file| file.set_modified(now)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(UpkeepError::Io { path, source: error });
+                }
+                _ => {}
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Loose objects are counted in one folder of the 256, as `git gc --auto` does: ids are spread evenly.

@@ -13,7 +13,7 @@ use rustix::{
 };
 
 use super::{ABOUT, About, BackupError, FORMAT, RestoreArgs, SCRATCH, SUMS, entry, io, named, say, take::digest};
-use crate::git::{command::Git, names::RepositoryId};
+use crate::git::{command::Git, files, names::RepositoryId};
 
 /// Longest time of one repository.
 const LONGEST: Duration = Duration::from_hours(6);
@@ -149,6 +149,7 @@ async fn build(id: &RepositoryId, bundle: &Path, scratch: &Path) -> Result<PathB
         .await?;
     let head = Git::new(&dir, "bundle").args(["list-heads", &*from, "HEAD"]).answer().await?.text();
     point(&dir, head.split(' ').next().unwrap_or_default()).await?;
+    files::settle(&dir).map_err(io("write to the disk", &dir))?;
     tracing::debug!(repository = %id, "built");
     Ok(dir)
 }

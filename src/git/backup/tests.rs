@@ -164,15 +164,16 @@ async fn references_that_move_together_are_taken_together_and_none_is_left_out()
     let root = volume();
     let app = root.path().join("team/app.git");
     let tips = ["one", "two"].map(|words| commit(&app, "refs/heads/main", words));
-    let step = move |app: &Path, tip: &str| {
-        let lines: String = (0..MANY).map(|number| format!("update refs/heads/feature/{number} {tip}\n")).collect();
+    let move_all = move |app: &Path, tip: &str| {
+        let lines: Vec<String> =
+            (0..MANY).map(|number| format!("update refs/heads/feature/{number} {tip}\n")).collect();
         let file = app.join("step");
-        std::fs::write(&file, lines).unwrap();
+        std::fs::write(&file, lines.concat()).unwrap();
         let input = std::fs::File::open(file).unwrap();
         let args = ["--git-dir", &app.to_string_lossy(), "update-ref", "--stdin"];
         assert!(Command::new("git").args(args).stdin(input).status().unwrap().success());
     };
-    step(&app, &tips[0]);
+    move_all(&app, &tips[0]);
     let stop = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
     let busy = std::thread::spawn({
         let (app, stop) = (app.clone(), stop.clone());
@@ -181,7 +182,7 @@ async fn references_that_move_together_are_taken_together_and_none_is_left_out()
                 if stop.load(std::sync::atomic::Ordering::Relaxed) {
                     return;
                 }
-                step(&app, tip);
+                move_all(&app, tip);
                 std::thread::sleep(std::time::Duration::from_millis(40));
             }
         }

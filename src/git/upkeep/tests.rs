@@ -107,6 +107,40 @@ async fn young_objects_without_a_reference_are_packed_and_kept() {
     assert_eq!(upkeep(&world.dir).await.unwrap(), Done { cleared: 0, collected: false }, "it is not tried every hour");
 }
 
+#[rstest::rstest]
+#[case::in_a_pack(true)]
+#[case::loose(false)]
+#[tokio::test]
+async fn what_lost_its_reference_just_now_is_kept_however_old_it_is(#[case] packed: bool) {
+    let world = World::new();
+    world.pack(0..1);
+    let tree = world.git(&["rev-parse", "main^{tree}"], "");
+    let old = world.git(&["commit-tree", &tree, "-m", "old"], "");
+    world.git(&["update-ref", "refs/phasegate/logs/u/1", &old], "");
+    if packed {
+        world.git(&["repack", "-adq"], "");
+    }
+    let ages_ago = SystemTime::now() - Duration::from_hours(24 * 40);
+    for folder in entries(&world.dir.join("objects")).unwrap() {
+        for path in entries(&folder).unwrap() {
+            fs::File::open(path).unwrap().set_modified(ages_ago).unwrap();
+        }
+    }
+    world.git(&["update-ref", "-d", "refs/phasegate/logs/u/1"], "");
+    collect(&world.dir).await.unwrap();
+    assert_eq!(world.git(&["cat-file", "-t", &old], ""), "commit");
+    // From now on the two weeks count: the next look does not begin them anew.
+    let dates = || {
+        entries(&world.dir.join("objects/pack"))
+            .unwrap()
+            .into_iter()
+            .find(|path| path.extension().is_some_and(|end| end == "mtimes"))
+    };
+    let found = fs::read(dates().unwrap()).unwrap();
+    collect(&world.dir).await.unwrap();
+    assert_eq!(fs::read(dates().unwrap()).unwrap(), found);
+}
+
 #[tokio::test]
 async fn a_quiet_repository_is_left_alone() {
     let world = World::new();
