@@ -147,6 +147,10 @@ pub struct Push {
     /// Folder of references under which the git service has it: `refs/phasegate/push/{phase UID}`.
     #[schemars(length(min = 1, max = 200))]
     pub from: String,
+    /// The upstream's base branch, such as `refs/heads/main`: nothing is pushed once it holds what this does not.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = 250))]
+    pub base: String,
     /// The references to write, the branch first.
     #[schemars(length(min = 1, max = 11))]
     pub references: Vec<PushReference>,

@@ -48,6 +48,12 @@ pub enum Error {
         /// What does not fit.
         why: String,
     },
+    /// What is to be stopped cannot be called back: its end is waited for.
+    #[error("AgentTask {task} has begun to push to the upstream; waiting for its end")]
+    PushUnderWay {
+        /// Its name.
+        task: String,
+    },
     /// The reconciliation was given up.
     #[error("the reconciliation took too long")]
     TooLong,

@@ -4,6 +4,7 @@
 //! environment only, as a header for one address, so that it is on no disk and no command line.
 
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -40,6 +41,11 @@ const CONFIG: &[(&str, &str)] = &[
     ("http.followRedirects", "false"),
     ("credential.helper", ""),
 ];
+
+/// What git says where a reference is not what the caller has last seen (git-push(1), `--force-with-lease`).
+const STALE: &str = "stale info";
+/// References of a mirror that are written at once: their names go on a command line.
+const MIRRORED_AT_ONCE: usize = 500;
 
 /// Why something could not be fetched or pushed.
 #[derive(Debug, thiserror::Error)]
@@ -190,11 +196,48 @@ impl PodRepository {
         self.insist(&arguments, longest).await.map(drop)
     }
 
-    /// Pushes the mirror of an upstream as it is here: what is not here any more goes there too.
-    pub(super) async fn push_mirror(&self, longest: Duration) -> Result<(), TransferError> {
-        let specs = ["heads", "tags"].map(|kind| format!("refs/upstream/{kind}/*:refs/upstream/{kind}/*"));
-        let arguments = ["push", "--quiet", "--force", "--prune", self.url.as_str(), &*specs[0], &*specs[1]];
+    /// Makes this folder what it is in the git service: what is not there any more goes here, too.
+    pub(super) async fn fetch_mirror(&self, longest: Duration) -> Result<(), TransferError> {
+        let spec = "+refs/upstream/*:refs/upstream/*";
+        let arguments = ["fetch", "--quiet", "--no-tags", "--prune", "--no-write-fetch-head", &self.url, spec];
         self.insist(&arguments, longest).await.map(drop)
+    }
+
+    /// The mirror of an upstream, as it is here: names and objects.
+    pub(super) async fn mirror(&self) -> Result<BTreeMap<String, String>, CommandError> {
+        let listed = self.git(&["for-each-ref", "--format=%(refname) %(objectname)", "refs/upstream"]).run().await?;
+        let pair = |line: &str| line.split_once(' ').map(|(name, object)| (name.to_owned(), object.to_owned()));
+        Ok(listed.text().lines().filter_map(pair).collect())
+    }
+
+    /// Pushes the mirror of an upstream as it is here, if the service still has it as it was `before`. Another Sync may have
+    /// seen more of the upstream meanwhile: then [`is_stale`] holds of the error.
+    pub(super) async fn push_mirror(
+        &self,
+        before: &BTreeMap<String, String>,
+        longest: Duration,
+    ) -> Result<(), TransferError> {
+        let now = self.mirror().await?;
+        let gone: Vec<(&String, &str)> =
+            before.keys().filter(|name| !now.contains_key(*name)).map(|name| (name, "")).collect();
+        let moved = now.iter().filter(|(name, object)| before.get(*name) != Some(object));
+        let moved: Vec<(&String, &str)> = moved.map(|(name, object)| (name, object.as_str())).collect();
+        // What is gone first: its name may be a folder now, and git cannot do both at once.
+        for some in gone.chunks(MIRRORED_AT_ONCE).chain(moved.chunks(MIRRORED_AT_ONCE)) {
+            let was = |name: &String| before.get(name).map_or("", String::as_str);
+            let leases = some.iter().map(|(name, _)| format!("--force-with-lease={name}:{}", was(name)));
+            let specs = some.iter().map(|(name, object)| format!("{object}:{name}"));
+            let start = ["push", "--quiet", "--no-verify", "--atomic"].map(str::to_owned).into_iter();
+            let arguments: Vec<String> = start.chain(leases).chain([self.url.clone()]).chain(specs).collect();
+            let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+            self.insist(&arguments, longest).await?;
+        }
+        Ok(())
+    }
+
+    /// Whether a commit is in the history of another; not if one of them is not here.
+    pub(super) async fn is_ancestor(&self, commit: &str, of: &str) -> Result<bool, CommandError> {
+        Ok(self.git(&["merge-base", "--is-ancestor", commit, of]).answer().await?.code == 0)
     }
 
     /// Transfers are repeated: a service that restarts, or has not seen yet which pod is the live one, answers later.
@@ -230,11 +273,16 @@ impl PodRepository {
     }
 }
 
+/// Whether a push of the mirror met another Sync's.
+pub(super) fn is_stale(error: &TransferError) -> bool {
+    matches!(error, TransferError::Git(CommandError::Failed { stderr, .. }) if stderr.contains(STALE))
+}
+
 /// Whether the same transfer would fail again: the service knows the caller, and says no.
 fn is_final(error: &TransferError) -> bool {
     match error {
         TransferError::Git(CommandError::Failed { stderr, .. }) => {
-            stderr.contains("error: 403") || stderr.contains("remote rejected") || stderr.contains("not our ref")
+            ["error: 403", "remote rejected", "not our ref", STALE].iter().any(|words| stderr.contains(words))
         }
         TransferError::Git(CommandError::Start { .. } | CommandError::TooLong { .. }) => true,
         TransferError::Git(CommandError::Pipe { .. } | CommandError::Timeout { .. }) | TransferError::Token { .. } => {

@@ -7,11 +7,13 @@ use std::{collections::BTreeMap, time::Duration};
 
 use tracing::info;
 
+use push::Said;
+
 use super::{
     Places, PodArgs,
     client::{CallError, RunnerClient},
     protocol::{DeliveryReport, MAX_HEADS},
-    repository::{PodRepository, TransferError},
+    repository::{PodRepository, TransferError, is_stale},
     upstream::{Remote, UpstreamError},
 };
 use crate::{
@@ -24,6 +26,8 @@ use crate::{
 
 /// How long to wait for the operator.
 const PATIENCE: Duration = Duration::from_secs(120);
+/// Looks at the upstream, where others look at the same time.
+const LOOKS: u32 = 5;
 /// Longest time of all tries of one transfer.
 const TRANSFER: Duration = Duration::from_secs(900);
 
@@ -123,10 +127,19 @@ async fn run(
     let remote = Remote::open(upstream, &places.upstream, repository.folder()).await?;
     let heads = mirror(repository, &remote, upstream).await?;
     let Some(push) = push else { return Ok(Done { heads, push: None }) };
-    let answer = push::push(repository, &remote, push).await?;
-    // Whoever goes on has to see what stood in the way.
-    let heads = if answer.outcome == PushOutcome::Moved { mirror(repository, &remote, upstream).await? } else { heads };
-    Ok(Done { heads, push: Some(answer) })
+    push::fetch(repository, push).await?;
+    // An earlier run may have pushed it and been lost before it could say so.
+    if let Some(answer) = push::stands(repository, push).await? {
+        return Ok(Done { heads, push: Some(answer) });
+    }
+    let Said::Rejected(words) = push::push(repository, &remote, push).await? else {
+        return Ok(Done { heads, push: Some(PushAnswer { outcome: PushOutcome::Pushed, message: String::new() }) });
+    };
+    // Servers have many words for no. What the upstream holds now says what came of it, and whoever goes on has to see it.
+    let heads = mirror(repository, &remote, upstream).await?;
+    let answer = push::stands(repository, push).await?;
+    let refused = PushAnswer { outcome: PushOutcome::Refused, message: words };
+    Ok(Done { heads, push: Some(answer.unwrap_or(refused)) })
 }
 
 async fn mirror(
@@ -134,12 +147,21 @@ async fn mirror(
     remote: &Remote,
     upstream: &Upstream,
 ) -> Result<BTreeMap<String, String>, SyncError> {
-    // What was mirrored before need not come from far away again.
-    repository.fetch_folder("refs/upstream", "refs/upstream", TRANSFER).await?;
-    info!(url = upstream.url, "fetching the upstream");
-    repository.fetch_upstream(remote, TRANSFER).await.map_err(|error| refused(error, upstream))?;
-    info!("pushing to the git service");
-    repository.push_mirror(TRANSFER).await?;
+    for left in (0..LOOKS).rev() {
+        // What was mirrored before need not come from far away again.
+        repository.fetch_mirror(TRANSFER).await?;
+        let before = repository.mirror().await?;
+        info!(url = upstream.url, "fetching the upstream");
+        repository.fetch_upstream(remote, TRANSFER).await.map_err(|error| refused(error, upstream))?;
+        info!("pushing to the git service");
+        match repository.push_mirror(&before, TRANSFER).await {
+            Err(error) if left > 0 && is_stale(&error) => info!("another Sync was faster; looking again"),
+            done => {
+                done?;
+                break;
+            }
+        }
+    }
     let format = "--format=%(refname:lstrip=3) %(objectname)";
     let heads = repository.git(&["for-each-ref", format, "refs/upstream/heads"]).run().await?;
     let text = heads.text();

@@ -119,7 +119,8 @@ pub(super) fn push(
         }
         Deliver::Branch | Deliver::None => vec![to(&merge.release, commit.as_str())],
     };
-    Ok(Push { from: flow::push_refs(&o.phase.uid().unwrap_or_default())?.to_string(), references })
+    let from = flow::push_refs(&o.phase.uid().unwrap_or_default())?.to_string();
+    Ok(Push { from, base: merge.base.to_string(), references })
 }
 
 /// The Sync AgentTask that does so.
@@ -172,6 +173,7 @@ pub(super) fn roll_back(o: &Observed, rollback: &RollbackStatus) -> Result<Merge
         phase: key(&o.phase),
         release: line.rollback_branch(&RefName::tag(&rollback.tag)?)?,
         rolls_back: Some(CommitId::new(rollback.merge.as_str())?),
+        pushed: None,
         head: CommitId::new(rollback.commit.as_str())?,
         tree: TreeId::new(rollback.tree.as_str())?,
         base,
@@ -287,6 +289,7 @@ pub(super) fn merge(o: &Observed, review: &ReviewStatus, seconds: i64) -> Result
         phase: key(&o.phase),
         release,
         rolls_back: None,
+        pushed: None,
         head: CommitId::new(&*review.commit)?,
         tree: TreeId::new(&*review.tree)?,
         base,

@@ -31,7 +31,7 @@ use crate::{
             PreparePushAnswer, RevertAnswer, Works,
         },
     },
-    machine::phase::{Action, Answer, check_task_name},
+    machine::phase::{Action, Answer, PushFact, check_task_name},
     review::Gate,
 };
 
@@ -146,7 +146,14 @@ async fn ensure_check(o: &Observed, name: &str, context: &Context) -> Result<Ans
 async fn ensure_base_check(o: &Observed, name: &str, context: &Context) -> Result<Answer, Error> {
     let (Some(base), Some(gate)) = (&o.base.commit, &o.gate) else { return Ok(Answer::Done) };
     match gate.checks.iter().find(|check| check.name == name) {
-        Some(check) => create(context, &o.phase, &build::base_check_task(o, base, check)).await,
+        Some(check) => {
+            let task = build::base_check_task(o, base, check);
+            match task_of(&o.phase, &task.name_any(), context).filter(|there| is_ended(there)) {
+                // Asked for although it ended: its reports were removed from git. Once it is gone it is made anew.
+                Some(old) => delete(&old, None, context).await.map(|()| Answer::Done),
+                None => create(context, &o.phase, &task).await,
+            }
+        }
         None => Ok(Answer::Done),
     }
 }
@@ -284,7 +291,11 @@ fn merged_before(merged: MergedBefore) -> Answer {
 }
 
 async fn merge(o: &Observed, context: &Context) -> Result<Answer, Error> {
-    let Some(operation) = merge_operation(o)? else { return Ok(Answer::Done) };
+    let Some(mut operation) = merge_operation(o)? else { return Ok(Answer::Done) };
+    if o.snapshot.push == PushFact::Pushed {
+        let pushed = o.status.push.as_ref().map(|push| CommitId::new(push.commit.as_str()));
+        operation.pushed = pushed.transpose()?;
+    }
     let answer = call(o, context, &operation).await?;
     merge_answer(o, &operation, answer, context).await
 }
@@ -311,8 +322,10 @@ async fn merge_answer(
         MergeToBaseAnswer::Merged { commit, tags: _ } if operation.rolls_back.is_some() => {
             Answer::RolledBack { commit: commit.into() }
         }
-        MergeToBaseAnswer::Merged { commit, tags: _ } => {
-            let tag = operation.tags.first().map(|tag| tag.name.short().to_owned()).unwrap_or_default();
+        MergeToBaseAnswer::Merged { commit, tags } => {
+            // What went out before an edit of the spec has the tags of then.
+            let own = operation.tags.first().map(|tag| &tag.name).filter(|own| tags.contains(own)).or(tags.first());
+            let tag = own.map(|tag| tag.short().to_owned()).unwrap_or_default();
             Answer::Merged { commit: commit.into(), tag }
         }
         MergeToBaseAnswer::BaseMoved { base: _ } => Answer::BaseMoved,
@@ -334,7 +347,10 @@ async fn push(o: &Observed, context: &Context) -> Result<Answer, Error> {
         PreparePushAnswer::Prepared { commit, tags } => {
             let push = build::push(o, upstream, &operation, &commit, &tags)?;
             let task = build::push_task(o, upstream, push, commit.as_str(), &context.config.runner_image);
-            create(context, &o.phase, &task).await?;
+            // It is recorded before it exists: a push that nobody knew of could not be waited for.
+            if o.status.push.as_ref().is_some_and(|push| push.task == task.name_any()) {
+                create(context, &o.phase, &task).await?;
+            }
             Ok(Answer::Pushing { task: task.name_any(), commit: commit.into() })
         }
     }
@@ -363,6 +379,7 @@ async fn revert(o: &Observed, give_up: bool, context: &Context) -> Result<Answer
         RevertAnswer::Done { commit } => Answer::RolledBack { commit: commit.into() },
         RevertAnswer::Conflict(conflict) => Answer::Conflict { commit: rollback.merge.clone(), paths: conflict.paths },
         RevertAnswer::NotMerged => Answer::NotMerged,
+        RevertAnswer::WithUpstream { upstream } => Answer::WithUpstream { upstream: upstream.into() },
         RevertAnswer::GivenUp => Answer::Done,
     })
 }
@@ -374,17 +391,45 @@ async fn stop_tasks(o: &Observed, context: &Context) -> Result<Answer, Error> {
         let ours = task.spec.phase.as_ref().is_some_and(|link| link.uid == uid);
         ours && !is_ended(task)
     });
-    let api: Api<AgentTask> = Api::namespaced(context.client.clone(), &o.phase.namespace().unwrap_or_default());
     for task in at_work {
-        let preconditions = Some(Preconditions { uid: task.uid(), resource_version: None });
-        let parameters = DeleteParams { preconditions, ..DeleteParams::background() };
-        match api.delete(&task.name_any(), &parameters).await {
-            Ok(_) => {}
-            Err(kube::Error::Api(refusal)) if refusal.code == 404 || refusal.code == 409 => {}
-            Err(error) => return Err(error.into()),
+        if o.status.push.as_ref().is_none_or(|push| push.task != task.name_any()) {
+            delete(&task, None, context).await?;
         }
     }
+    stop_push(o, context).await?;
     Ok(Answer::Done)
+}
+
+/// Deletes the Sync that was to push, unless it has begun: then the upstream may have it, and that is waited for. Asked of the
+/// API server, since the cache may be behind.
+async fn stop_push(o: &Observed, context: &Context) -> Result<(), Error> {
+    let Some(name) = o.status.push.as_ref().map(|push| &push.task).filter(|name| !name.is_empty()) else {
+        return Ok(());
+    };
+    let api: Api<AgentTask> = Api::namespaced(context.client.clone(), &o.phase.namespace().unwrap_or_default());
+    let Some(task) = api.get_opt(name).await? else { return Ok(()) };
+    let status = task.status.clone().unwrap_or_default();
+    if is_ended(&task) {
+        return Ok(());
+    }
+    if status.state != TaskState::Pending || status.run > 0 {
+        return Err(Error::PushUnderWay { task: name.clone() });
+    }
+    delete(&task, task.resource_version(), context).await
+}
+
+/// Deletes this very AgentTask, as it is if a resource version is named. One that is gone or another by now is fine, one that has
+/// moved since is not.
+async fn delete(task: &AgentTask, resource_version: Option<String>, context: &Context) -> Result<(), Error> {
+    let api: Api<AgentTask> = Api::namespaced(context.client.clone(), &task.namespace().unwrap_or_default());
+    let moved = resource_version.is_some();
+    let preconditions = Some(Preconditions { uid: task.uid(), resource_version });
+    let parameters = DeleteParams { preconditions, ..DeleteParams::background() };
+    match api.delete(&task.name_any(), &parameters).await {
+        Ok(_) => Ok(()),
+        Err(kube::Error::Api(refusal)) if refusal.code == 404 || (refusal.code == 409 && !moved) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 fn is_ended(task: &AgentTask) -> bool {
@@ -503,6 +548,31 @@ mod tests {
         assert!(!is_gone(&context, &holder("p", "phase")).await.unwrap());
         assert!(is_gone(&context, &holder("p", "an earlier one")).await.unwrap());
         assert!(is_gone(&context, &holder("q", "phase")).await.unwrap());
+    }
+
+    #[rstest::rstest]
+    #[case::not_begun(json!({}), None)]
+    #[case::over(json!({"state": "Succeeded", "run": 1}), None)]
+    #[case::lost_and_to_be_run_again(json!({"state": "Pending", "run": 1}), Some("has begun to push to the upstream"))]
+    #[case::starting(json!({"state": "Starting", "run": 1}), Some("has begun to push to the upstream"))]
+    #[case::at_work(json!({"state": "Running", "run": 1}), Some("has begun to push to the upstream"))]
+    #[tokio::test]
+    async fn a_push_that_the_upstream_may_have_is_not_stopped_whatever_the_cache_shows(
+        #[case] status: Value,
+        #[case] refused: Option<&str>,
+    ) {
+        let mut there = task("Sync");
+        there["status"] = status;
+        let mut phase = (*phase("phase")).clone();
+        let status = json!({"state": "Merging", "push": {"task": "p-t-1-1", "commit": commit("a")}});
+        phase.status = Some(serde_json::from_value(status).unwrap());
+        let context = operator(there);
+        let o = observe(Arc::new(phase), &context, true, jiff::Timestamp::UNIX_EPOCH);
+        let stopped = stop_tasks(&o, &context).await.map_err(|error| error.to_string());
+        match refused {
+            None => assert_eq!(stopped, Ok(Answer::Done)),
+            Some(words) => assert!(stopped.as_ref().is_err_and(|error| error.contains(words)), "{stopped:?}"),
+        }
     }
 
     /// Of the same character, as long as one is.

@@ -344,6 +344,11 @@ pub enum RevertAnswer {
     Conflict(Conflict),
     /// The base branch does not hold the merge.
     NotMerged,
+    /// The upstream came in with the merge, because git could not join the two: a plain revert would take both away.
+    WithUpstream {
+        /// What came in.
+        upstream: CommitId,
+    },
     /// The order is given up, now or from before: the merge stands.
     GivenUp,
 }
@@ -373,6 +378,10 @@ pub struct MergeToBase {
     /// The upstream's copy of the base branch: it must not have moved either, unless it holds this very merge.
     #[serde(default)]
     pub upstream: Option<RefName>,
+    /// What [`PreparePush`] made and the upstream has: this very commit and its tags reach the base branch, whatever the other
+    /// fields would come to by now. It cannot be called back.
+    #[serde(default)]
+    pub pushed: Option<CommitId>,
     /// The annotated tags, the phase's own first; at most 10, and none for a rollback.
     pub tags: Vec<TagSpec>,
     /// First line of the merge commit's message.

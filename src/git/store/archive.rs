@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Execute, Repo, StoreError, integrate::require_uid, refs};
+use super::{Execute, Repo, StoreError, integrate::require_uid, refs, release::holders};
 use crate::git::{
     flow,
     names::RefName,
@@ -24,9 +24,14 @@ impl Execute for ArchiveRefs {
             let rule = "must be a branch of the flow or under refs/phasegate/claims/, wip/ or logs/";
             return Err(StoreError::invalid("refs", format!("{bad} {rule}")));
         }
+        let matching = self.matching(repo).await?;
+        // Somebody has claimed the number since the owner was found to be gone: an operator that was held up asks.
+        if self.is_claimed_by_another(repo, &matching).await? {
+            return Ok(ArchiveRefsAnswer { archived: BTreeMap::new() });
+        }
         let mut archived = BTreeMap::new();
         let mut transaction = refs::Transaction::default();
-        for (name, object) in self.matching(repo).await? {
+        for (name, object) in matching {
             let target = self.target(repo, &name, &object, &mut transaction).await?;
             transaction.delete(&name, &object);
             archived.insert(name, target);
@@ -37,6 +42,12 @@ impl Execute for ArchiveRefs {
 }
 
 impl ArchiveRefs {
+    async fn is_claimed_by_another(&self, repo: &Repo, found: &BTreeMap<RefName, String>) -> Result<bool, StoreError> {
+        let claims = found.iter().filter(|(name, _)| name.as_str().starts_with("refs/phasegate/claims/"));
+        let claims = claims.map(|(name, blob)| (name.clone(), blob.clone())).collect();
+        Ok(holders(repo, &claims).await?.values().any(|holder| holder.uid != self.owner_uid))
+    }
+
     /// All references the entries stand for.
     async fn matching(&self, repo: &Repo) -> Result<BTreeMap<RefName, String>, StoreError> {
         let roots = [RefName::new("refs/heads")?, RefName::new("refs/phasegate")?];

@@ -36,6 +36,11 @@ pub(super) fn has_trailer(message: &str, trailer: &str) -> bool {
     trailers(message).any(|line| line == trailer)
 }
 
+/// What the last paragraph of a message says of `key`, if it does.
+pub(super) fn trailer<'a>(message: &'a str, key: &str) -> Option<&'a str> {
+    trailers(message).find_map(|line| line.strip_prefix(key)?.strip_prefix(": "))
+}
+
 /// The lines of the last paragraph of a message. A body cannot fake one, because ours come after it.
 pub(super) fn trailers(message: &str) -> std::str::Lines<'_> {
     message.trim_end().rsplit("\n\n").next().unwrap_or_default().lines()
@@ -93,8 +98,8 @@ pub(super) async fn read(repo: &Repo, commit: &CommitId) -> Result<CommitFacts, 
     found.into_iter().next().ok_or_else(|| repo.not_found(commit.to_string(), "it was never pushed, or was archived"))
 }
 
-/// Commits of the first-parent line of `to` that `from` does not contain, newest first. Only the service writes these
-/// lines, so that a trailer found there is ours.
+/// Commits of the first-parent line of `to` that `from` does not contain, newest first. The service writes these lines, but
+/// with an upstream its people's commits may be on them: a trailer alone does not say that a commit is ours.
 pub(super) async fn line(repo: &Repo, from: &CommitId, to: &CommitId) -> Result<Vec<CommitFacts>, StoreError> {
     walk(repo, &["--first-parent", to.as_str(), &format!("^{from}")], 10_000).await
 }

@@ -34,6 +34,11 @@ pub(super) async fn is_of(
     Ok(same_branch && commit::has_trailer(&note, &key_line(phase)))
 }
 
+/// Whether a commit has a gate note. Nobody but the service can write one.
+pub(super) async fn is_noted(repo: &Repo, commit: &CommitId) -> Result<bool, StoreError> {
+    Ok(read(repo, commit).await?.is_some())
+}
+
 /// The score that the gate note of a commit names: the line `Score: 9.61`. Anything else there is no score.
 pub(super) async fn score(repo: &Repo, commit: &CommitId) -> Result<Option<String>, StoreError> {
     let note = read(repo, commit).await?.unwrap_or_default();

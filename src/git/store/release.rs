@@ -209,7 +209,10 @@ impl MergeToBase {
         let mut is_there = true;
         let commit = if let Some(commit) = self.done(repo, &ground.base, &trailer).await? {
             commit
-        } else if let Some(commit) = self.pushed(repo, &ground, &trailer).await? {
+        } else if let Some(commit) = self.taken(repo, &ground.base, &trailer).await? {
+            moves.update(&self.base, commit.as_str(), Some(ground.base.as_str()));
+            commit
+        } else if let Some(commit) = self.seen_upstream(repo, &ground, &trailer).await? {
             moves.update(&self.base, commit.as_str(), Some(ground.base.as_str()));
             commit
         } else {
@@ -219,7 +222,18 @@ impl MergeToBase {
                 Err(refusal) => return Ok(Err(refusal)),
             }
         };
+        let prepared = if self.pushed.as_ref() == Some(&commit) { self.prepared_tags(repo).await? } else { Vec::new() };
         let mut tags = Vec::new();
+        for (name, object) in prepared {
+            match refs::find(repo, &name).await? {
+                Some(found) if found == commit => tags.push((name, None)),
+                Some(_) => return Ok(Err(MergeToBaseAnswer::TagTaken { tag: name })),
+                None => tags.push((name, Some(object))),
+            }
+        }
+        if !tags.is_empty() {
+            return Ok(Ok(Planned { commit, is_there, moves, tags }));
+        }
         for tag in wanted {
             let object = match refs::find(repo, &tag.name).await? {
                 Some(found) if found == commit => None,
@@ -229,6 +243,25 @@ impl MergeToBase {
             tags.push((tag.name.clone(), object));
         }
         Ok(Ok(Planned { commit, is_there, moves, tags }))
+    }
+
+    /// What the upstream has taken, if the base branch can go on to it: the merge of this head that was made for it.
+    async fn taken(&self, repo: &Repo, base: &CommitId, trailer: &str) -> Result<Option<CommitId>, StoreError> {
+        let Some(commit) = &self.pushed else { return Ok(None) };
+        let facts = commit::read(repo, commit).await?;
+        let is_it = facts.tree == self.tree && is_merge_of(&facts, &self.head, trailer);
+        Ok((is_it && commit::is_on_line(repo, base, commit).await?).then(|| commit.clone()))
+    }
+
+    /// The tags that were made for the upstream, by name, as they went out.
+    async fn prepared_tags(&self, repo: &Repo) -> Result<Vec<(RefName, String)>, StoreError> {
+        let folder = format!("{}/tags/", flow::push_refs(&self.phase.uid)?);
+        let found = refs::list(repo, &[&RefName::new(folder.trim_end_matches('/'))?]).await?;
+        let tag = |(name, object): (RefName, String)| {
+            let short = name.as_str().strip_prefix(&folder)?;
+            Some((RefName::tag(short).ok()?, object))
+        };
+        Ok(found.into_iter().filter_map(tag).collect())
     }
 
     /// A phase comes from its release branch and is tagged; a rollback comes from a bugfix branch, and the tag stays
@@ -242,18 +275,19 @@ impl MergeToBase {
         if self.tags.is_empty() { Ok(Vec::new()) } else { Err(StoreError::invalid("tags", "a rollback has none")) }
     }
 
-    /// The merge of this very head that is on the base branch already; for a rollback the one that took the merge back,
-    /// whatever its head.
+    /// The merge of this very head that is on the base branch already, or for a rollback another that took the merge back.
     async fn done(&self, repo: &Repo, base: &CommitId, trailer: &str) -> Result<Option<CommitId>, StoreError> {
-        if let Some(merge) = &self.rolls_back {
-            return rollback::of(repo, merge, base).await;
+        if let Some(merge) = &self.rolls_back
+            && let Some(commit) = rollback::of(repo, merge, base).await?
+        {
+            return Ok(Some(commit));
         }
         let after = commit::line(repo, &self.head, base).await?;
         Ok(after.into_iter().find(|found| is_merge_of(found, &self.head, trailer)).map(|found| found.commit))
     }
 
     /// The same merge on the upstream, to which it was pushed before a crash: the base branch follows it.
-    async fn pushed(&self, repo: &Repo, ground: &Ground, trailer: &str) -> Result<Option<CommitId>, StoreError> {
+    async fn seen_upstream(&self, repo: &Repo, ground: &Ground, trailer: &str) -> Result<Option<CommitId>, StoreError> {
         let Some(upstream) = &ground.upstream else { return Ok(None) };
         let Some(commit) = self.done(repo, upstream, trailer).await? else { return Ok(None) };
         let is_it = commit::read(repo, &commit).await?.tree == self.tree;
@@ -280,7 +314,11 @@ impl MergeToBase {
         if let Some(reason) = self.not_reviewed(repo).await? {
             return Ok(Err(MergeToBaseAnswer::NotReviewed { reason }));
         }
-        let message = commit::message(&self.title, &self.body, trailer);
+        let trailer = match (&ground.joined, &ground.upstream) {
+            (Joint::Apart(_), Some(theirs)) => format!("{trailer}\n{}", rollback::brought(theirs)),
+            (Joint::Apart(_) | Joint::At(_), _) => trailer.to_owned(),
+        };
+        let message = commit::message(&self.title, &self.body, &trailer);
         let parents = [&self.expected_base, &self.head];
         let commit = commit::create(repo, &self.tree, &parents, &message, &self.author).await?;
         transaction.update(&self.base, commit.as_str(), Some(base.as_str()));
@@ -365,7 +403,10 @@ async fn write_claim(repo: &Repo, phase: &PhaseKey) -> Result<String, StoreError
 }
 
 /// Reads claims in one go; one that cannot be read is left out, and still holds its number.
-async fn holders(repo: &Repo, held: &BTreeMap<RefName, String>) -> Result<BTreeMap<RefName, PhaseKey>, StoreError> {
+pub(super) async fn holders(
+    repo: &Repo,
+    held: &BTreeMap<RefName, String>,
+) -> Result<BTreeMap<RefName, PhaseKey>, StoreError> {
     let mut found = BTreeMap::new();
     for (name, blob) in held {
         let answer = Git::new(&repo.dir, "cat-file").args(["blob", blob]).limit(4096).run().await?;

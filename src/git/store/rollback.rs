@@ -5,7 +5,7 @@ use super::{
     ground::{Joint, ground},
     integrate::require_uid,
     merge::{Joined, join},
-    refs,
+    notes, refs,
     release::require_phase,
 };
 use crate::git::{
@@ -19,11 +19,22 @@ pub(super) fn trailer(merge: &CommitId) -> String {
     format!("Phasegate-Rollback: {merge}")
 }
 
-/// The commit of the base branch that took a merge back, if there is one.
+/// The line by which a merge says that the upstream came in with it, because git could not join the two.
+pub(super) fn brought(upstream: &CommitId) -> String {
+    format!("Phasegate-Upstream: {upstream}")
+}
+
+/// The commit of the base branch that took a merge back, if there is one. Its gate note says that it is ours: commits of an
+/// upstream's people may be on the line too, and can hold any words.
 pub(super) async fn of(repo: &Repo, merge: &CommitId, base: &CommitId) -> Result<Option<CommitId>, StoreError> {
     let trailer = trailer(merge);
     let after = commit::line(repo, merge, base).await?;
-    Ok(after.into_iter().find(|found| commit::has_trailer(&found.message, &trailer)).map(|found| found.commit))
+    for found in after.into_iter().filter(|found| commit::has_trailer(&found.message, &trailer)) {
+        if notes::is_noted(repo, &found.commit).await? {
+            return Ok(Some(found.commit));
+        }
+    }
+    Ok(None)
 }
 
 /// The tree of `onto` without what `merge` brought to its first parent.
@@ -75,6 +86,13 @@ impl Execute for Revert {
         }
         if let Some(commit) = of(repo, &self.merge, &ground.base).await? {
             return Ok(RevertAnswer::Done { commit });
+        }
+        let merged = commit::read(repo, &self.merge).await?;
+        if !self.give_up
+            && let Some(upstream) = commit::trailer(&merged.message, "Phasegate-Upstream")
+        {
+            // Without it git would take their work away too, and believe for good that the base branch has it.
+            return Ok(RevertAnswer::WithUpstream { upstream: CommitId::new(upstream)? });
         }
         let given_up = self.given_up()?;
         let before = refs::find(repo, &given_up).await?;

@@ -121,7 +121,7 @@ fn on_the_clock(state: PhaseState) -> bool {
 fn dependency_gone(s: &Snapshot, dependency: &str) -> Option<Outcome> {
     match s.state {
         // It may be merged already: git says so first.
-        PhaseState::Merging => Some(act(vec![Action::Claim])),
+        PhaseState::Merging => Some(act(vec![Action::StopTasks, Action::Claim])),
         PhaseState::Developing | PhaseState::Reviewing | PhaseState::Backoff | PhaseState::AwaitingApproval => {
             let message = format!(
                 "Phase {dependency}, which this one depends on, was rolled back; Retry once it has passed again, or Abort"
@@ -385,8 +385,8 @@ fn merging(s: &Snapshot) -> Outcome {
         }
         // The merge may have been done just before a crash: git says so before anything else begins.
         _ => {
-            let push = (s.push == PushFact::Waiting).then_some(Action::StopTasks);
-            act(push.into_iter().chain([Action::Claim]).collect())
+            let may_begin = matches!(s.push, PushFact::Waiting | PushFact::Missing);
+            act(may_begin.then_some(Action::StopTasks).into_iter().chain([Action::Claim]).collect())
         }
     }
 }

@@ -95,9 +95,9 @@ pub enum PushFact {
     NotAsked,
     /// It is still to be begun.
     Missing,
-    /// It waits for its pod, or for another try.
+    /// It waits for its first pod.
     Waiting,
-    /// It is at work: the upstream may have it any moment.
+    /// It is at work, or a run of it was lost: the upstream may have it.
     Active,
     /// The upstream has it.
     Pushed,
@@ -368,6 +368,11 @@ pub enum Answer {
     },
     /// The base branch does not hold the merge that is to be taken back.
     NotMerged,
+    /// The upstream came in with the merge that is to be taken back.
+    WithUpstream {
+        /// What came in.
+        upstream: String,
+    },
     /// The number belongs to another phase, in words.
     NumberTaken(String),
     /// The submitted commit is on the release branch.

@@ -42,7 +42,7 @@ pub(super) fn obey(s: &Snapshot, order: &Order) -> Outcome {
         OrderKind::Abort => match s.state {
             PhaseState::Passed | PhaseState::Failed => idle(format!("ignored: the phase is {:?} already", s.state)),
             // It may be merged already: git says so first, and `settle` uses the order.
-            PhaseState::Merging => return act(vec![Action::Claim]),
+            PhaseState::Merging => return act(vec![Action::StopTasks, Action::Claim]),
             PhaseState::Pending
             | PhaseState::Preparing
             | PhaseState::Developing

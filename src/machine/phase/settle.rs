@@ -25,7 +25,11 @@ pub fn settle(s: &Snapshot, action: &Action, answer: Answer) -> Vec<Change> {
     }
     match answer {
         // The others answer what was returned for above.
-        Answer::Done | Answer::Reverted { .. } | Answer::RolledBack { .. } | Answer::NotMerged => Vec::new(),
+        Answer::Done
+        | Answer::Reverted { .. }
+        | Answer::RolledBack { .. }
+        | Answer::NotMerged
+        | Answer::WithUpstream { .. } => Vec::new(),
         Answer::Claimed { head, base, works } => {
             let begun = [
                 Change::Release { head, base: Some(base) },
@@ -74,6 +78,13 @@ fn reverted(s: &Snapshot, answer: Answer) -> Vec<Change> {
             let message = format!("the base branch does not hold the merge {merge}; see git log, then Retry, or Abort");
             (EscalationReason::RollbackFailed, message)
         }
+        Answer::WithUpstream { upstream } => {
+            let short = upstream.get(..12).unwrap_or(&upstream);
+            let message = format!(
+                "the upstream came in with this phase, up to {short}, because git could not join the two: a revert would take that away as well; Abort, and deliver the removal as a phase of its own"
+            );
+            (EscalationReason::RollbackFailed, message)
+        }
         Answer::Claimed { .. }
         | Answer::Adopted { .. }
         | Answer::WasRolledBack { .. }
@@ -111,6 +122,7 @@ fn rolled_back(answer: Answer) -> Vec<Change> {
         | Answer::WasRolledBack { .. }
         | Answer::Reverted { .. }
         | Answer::NotMerged
+        | Answer::WithUpstream { .. }
         | Answer::NumberTaken(_)
         | Answer::Integrated { .. }
         | Answer::Conflict { .. }
@@ -162,6 +174,7 @@ fn is_it_merged_after_all(answer: Answer) -> Vec<Change> {
         | Answer::Reverted { .. }
         | Answer::RolledBack { .. }
         | Answer::NotMerged
+        | Answer::WithUpstream { .. }
         | Answer::Claimed { .. }
         | Answer::NumberTaken(_)
         | Answer::Integrated { .. }

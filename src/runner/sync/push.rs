@@ -1,11 +1,11 @@
 //! What goes out to the upstream: one push, never by force, and what the upstream says to it.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use super::SyncError;
 use crate::{
-    api::agent_task::{Push, PushAnswer, PushOutcome},
-    git::command::Answer,
+    api::agent_task::{Push, PushAnswer, PushOutcome, PushReference},
+    git::{command::Answer, flow},
     runner::{repository::PodRepository, upstream::Remote},
     text,
 };
@@ -17,11 +17,67 @@ const MAX_WORDS: usize = 2000;
 /// Where the pod has what the git service keeps for it.
 const PUSH: &str = "refs/push";
 
-/// Fetches what is to go out from the git service and pushes it.
-pub(super) async fn push(repository: &PodRepository, remote: &Remote, push: &Push) -> Result<PushAnswer, SyncError> {
-    repository.fetch_folder(&push.from, PUSH, TRANSFER).await?;
+/// What the upstream said to a push.
+pub(super) enum Said {
+    /// It has all of it.
+    Yes,
+    /// It has nothing more than before, and says why.
+    Rejected(String),
+}
+
+/// Fetches what is to go out from the git service.
+pub(super) async fn fetch(repository: &PodRepository, push: &Push) -> Result<(), SyncError> {
+    Ok(repository.fetch_folder(&push.from, PUSH, TRANSFER).await?)
+}
+
+/// How a push stands by what was just mirrored: the upstream has it, or has moved so that it must not go out. `None` if it is
+/// to be pushed.
+pub(super) async fn stands(repository: &PodRepository, push: &Push) -> Result<Option<PushAnswer>, SyncError> {
+    let mirror = repository.mirror().await?;
+    if missing(repository, push, &mirror).await?.is_empty() {
+        return Ok(Some(PushAnswer { outcome: PushOutcome::Pushed, message: String::new() }));
+    }
+    let Some(commit) = push.references.first().map(|reference| &reference.object) else { return Ok(None) };
+    let Some(base) = mirrored(&mirror, &push.base) else { return Ok(None) };
+    if repository.is_ancestor(base, commit).await? || repository.is_ancestor(commit, base).await? {
+        return Ok(None);
+    }
+    let message = text::cut(&format!("{} of the upstream is at {base} by now", push.base), MAX_WORDS);
+    Ok(Some(PushAnswer { outcome: PushOutcome::Moved, message }))
+}
+
+/// What the upstream does not have yet. A branch there may have gone on.
+async fn missing<'a>(
+    repository: &PodRepository,
+    push: &'a Push,
+    mirror: &BTreeMap<String, String>,
+) -> Result<Vec<&'a PushReference>, SyncError> {
+    let mut missing = Vec::new();
+    for reference in &push.references {
+        let there = match mirrored(mirror, &reference.name) {
+            Some(object) if *object == reference.object => true,
+            Some(head) if reference.name.starts_with("refs/heads/") => {
+                repository.is_ancestor(&reference.object, head).await?
+            }
+            Some(_) | None => false,
+        };
+        if !there {
+            missing.push(reference);
+        }
+    }
+    Ok(missing)
+}
+
+/// The mirror's copy of a reference of the upstream.
+fn mirrored<'a>(mirror: &'a BTreeMap<String, String>, name: &str) -> Option<&'a String> {
+    mirror.get(&format!("{}{}", flow::UPSTREAM, name.strip_prefix("refs/")?))
+}
+
+/// Pushes what the upstream does not have yet.
+pub(super) async fn push(repository: &PodRepository, remote: &Remote, push: &Push) -> Result<Said, SyncError> {
+    let missing = missing(repository, push, &repository.mirror().await?).await?;
     let specs: Vec<String> =
-        push.references.iter().map(|reference| format!("{}:{}", reference.object, reference.name)).collect();
+        missing.iter().map(|reference| format!("{}:{}", reference.object, reference.name)).collect();
     tracing::info!(?specs, url = remote.url(), "pushing to the upstream");
     let answer = repository.push_upstream(remote, &["--atomic"], &specs, TRANSFER).await?;
     if answer.code == 0 || !answer.stderr.contains("does not support --atomic") {
@@ -29,46 +85,34 @@ pub(super) async fn push(repository: &PodRepository, remote: &Remote, push: &Pus
     }
     // The branch first: a tag must not speak of what did not arrive.
     for spec in &specs {
-        let told = said(repository.push_upstream(remote, &[], std::slice::from_ref(spec), TRANSFER).await?)?;
-        if told.outcome != PushOutcome::Pushed {
-            return Ok(told);
+        if let Said::Rejected(words) =
+            said(repository.push_upstream(remote, &[], std::slice::from_ref(spec), TRANSFER).await?)?
+        {
+            return Ok(Said::Rejected(words));
         }
     }
-    Ok(PushAnswer { outcome: PushOutcome::Pushed, message: String::new() })
+    Ok(Said::Yes)
 }
 
 /// What an upstream answered. An error is one that another try may not meet.
-fn said(answer: Answer) -> Result<PushAnswer, SyncError> {
+fn said(answer: Answer) -> Result<Said, SyncError> {
     if answer.code == 0 {
-        return Ok(PushAnswer { outcome: PushOutcome::Pushed, message: String::new() });
+        return Ok(Said::Yes);
     }
     let stdout = answer.text();
-    match outcome(&stdout, &answer.stderr) {
-        Some(outcome) => Ok(PushAnswer { outcome, message: words(&stdout, &answer.stderr) }),
-        None => Err(answer.failed().into()),
+    if is_rejected(&stdout, &answer.stderr) {
+        return Ok(Said::Rejected(words(&stdout, &answer.stderr)));
     }
+    Err(answer.failed().into())
 }
 
-/// What was pushed did not get in: somebody else was there first, or the upstream does not want it. `None`: neither was said.
-///
-/// A line of `git push --porcelain` is flag, from:to, and a summary with the reason in parentheses.
-fn outcome(stdout: &str, stderr: &str) -> Option<PushOutcome> {
-    let rejected = || stdout.lines().filter(|line| line.starts_with('!'));
-    let moved = |line: &str| {
-        let branch = line.contains(":refs/heads/");
-        branch
-            && ["(fetch first)", "(non-fast-forward)", "cannot lock ref", "failed to update ref"]
-                .iter()
-                .any(|why| line.contains(why))
-    };
-    if rejected().any(moved) {
-        return Some(PushOutcome::Moved);
-    }
+/// Whether the upstream was reached and said no. A line of `git push --porcelain` is flag, from:to, and a summary with the reason
+/// in parentheses.
+fn is_rejected(stdout: &str, stderr: &str) -> bool {
     // The mirror was read with the same credentials a moment ago.
     let denied =
         ["error: 403", "error: 401", "ermission denied", "denied to", "not allowed to push", "Authentication failed"];
-    let is_refused = rejected().next().is_some() || denied.iter().any(|words| stderr.contains(words));
-    is_refused.then_some(PushOutcome::Refused)
+    stdout.lines().any(|line| line.starts_with('!')) || denied.iter().any(|words| stderr.contains(words))
 }
 
 /// The upstream's own words, and git's reason for each reference.
@@ -79,7 +123,10 @@ fn words(stdout: &str, stderr: &str) -> String {
         Some(format!("{}: {summary}", names.split_once(':').map_or(names, |(_, to)| to)))
     });
     let said: Vec<String> = remote.filter(|line| !line.is_empty()).map(str::to_owned).chain(reasons).collect();
-    let all = if said.is_empty() { stderr.trim().to_owned() } else { said.join("; ") };
+    let mut all = if said.is_empty() { stderr.trim().to_owned() } else { said.join("; ") };
+    if ["(non-fast-forward)", "(fetch first)", "(already exists)"].iter().any(|why| all.contains(why)) {
+        all.push_str("; something else has that name there: remove it there");
+    }
     text::cut(&all, MAX_WORDS)
 }
 
@@ -92,36 +139,16 @@ mod tests {
     const HOOK: &str = "remote: error: GH006: Protected branch update failed for refs/heads/main.        \nremote: error: At least 1 approving review is required.\nTo https://h/a.git\n";
 
     #[rstest]
-    #[case::moved("!\ta:refs/heads/main\t[rejected] (fetch first)\n", "", Some(PushOutcome::Moved))]
-    #[case::moved_with_its_tag_held_back(
-        "!\ta:refs/heads/main\t[rejected] (non-fast-forward)\n!\tb:refs/tags/t\t[rejected] (atomic push failed)\n",
-        "",
-        Some(PushOutcome::Moved)
-    )]
-    #[case::somebody_else_won_the_race(
-        "!\ta:refs/heads/main\t[remote rejected] (cannot lock ref 'refs/heads/main': is at 1 but expected 2)\n",
-        "",
-        Some(PushOutcome::Moved)
-    )]
-    #[case::protected(
-        "!\ta:refs/heads/main\t[remote rejected] (protected branch hook declined)\n",
-        HOOK,
-        Some(PushOutcome::Refused)
-    )]
-    #[case::the_tag_is_there("!\tb:refs/tags/t\t[rejected] (already exists)\n", "", Some(PushOutcome::Refused))]
-    #[case::read_only(
-        "",
-        "fatal: unable to access 'https://h/a.git/': The requested URL returned error: 403",
-        Some(PushOutcome::Refused)
-    )]
-    #[case::read_only_key("", "ERROR: Permission denied to deploy key", Some(PushOutcome::Refused))]
-    #[case::away("", "fatal: unable to access 'https://h/a.git/': Could not resolve host: h", None)]
-    fn an_upstream_has_moved_or_refuses_or_is_away(
-        #[case] stdout: &str,
-        #[case] stderr: &str,
-        #[case] expected: Option<PushOutcome>,
-    ) {
-        assert_eq!(outcome(stdout, stderr), expected);
+    #[case::moved("!\ta:refs/heads/main\t[rejected] (fetch first)\n", "", true)]
+    #[case::lost_a_race("!\ta:refs/heads/main\t[remote rejected] (atomic transaction failed)\n", "", true)]
+    #[case::protected("!\ta:refs/heads/main\t[remote rejected] (protected branch hook declined)\n", HOOK, true)]
+    #[case::the_tag_is_there("!\tb:refs/tags/t\t[rejected] (already exists)\n", "", true)]
+    #[case::read_only("", "fatal: unable to access 'https://h/a.git/': The requested URL returned error: 403", true)]
+    #[case::read_only_key("", "ERROR: Permission denied to deploy key", true)]
+    #[case::away("", "fatal: unable to access 'https://h/a.git/': Could not resolve host: h", false)]
+    #[case::broke_off("", "fatal: the remote end hung up unexpectedly", false)]
+    fn an_upstream_says_no_or_is_away(#[case] stdout: &str, #[case] stderr: &str, #[case] expected: bool) {
+        assert_eq!(is_rejected(stdout, stderr), expected);
     }
 
     #[test]

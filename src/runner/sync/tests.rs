@@ -105,6 +105,37 @@ async fn what_the_upstream_has_forgotten_is_forgotten_and_its_name_can_become_a_
     assert_eq!(world.head("refs/heads/main"), ours, "and what is ours is not touched");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_look_that_took_long_does_not_take_back_what_a_later_one_saw() {
+    let world = World::new(Role::Sync).await;
+    let folder = world.dir().join("upstream");
+    std::fs::create_dir(&folder).unwrap();
+    git(&folder, &["init", "-q"]);
+    commit(&folder, "first");
+    let upstream = Upstream::of(world.dir());
+    point(&world, &upstream.url);
+    sync(&world.args, &world.places).await.unwrap();
+    let slow = PodRepository::new(&world.args, &world.dir().join("slow"), "/team/alicia.git", &world.places.token);
+    std::fs::create_dir(world.dir().join("slow")).unwrap();
+    slow.init().await.unwrap();
+    slow.fetch_mirror(TRANSFER).await.unwrap();
+    let before = slow.mirror().await.unwrap();
+    let spec = serde_json::from_value(serde_json::json!({"url": upstream.url})).unwrap();
+    let remote = Remote::open(&spec, &world.places.upstream, slow.folder()).await.unwrap();
+    commit(&folder, "second");
+    git(&folder, &["branch", "topic"]);
+    slow.fetch_upstream(&remote, TRANSFER).await.unwrap();
+    // Meanwhile its people go on, and another looks.
+    commit(&folder, "third");
+    git(&folder, &["branch", "-D", "topic"]);
+    world.operator.forget();
+    sync(&world.args, &world.places).await.unwrap();
+    let (seen, head) = (world.refs("refs/upstream"), world.head("refs/upstream/heads/main"));
+    let error = slow.push_mirror(&before, TRANSFER).await.unwrap_err();
+    assert!(is_stale(&error), "{error}");
+    assert_eq!((world.refs("refs/upstream"), world.head("refs/upstream/heads/main")), (seen, head));
+}
+
 #[rstest]
 #[case::a_file("file:///etc")]
 #[case::a_path("/etc")]

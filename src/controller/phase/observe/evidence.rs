@@ -108,7 +108,11 @@ fn runs(
     tasks.sort_by_key(|task| task.name_any());
     let run = |check: &Check| {
         let own = base_check_task_name(&phase.name_any(), base, &check.name);
-        let is_own = |task: &&Arc<AgentTask>| task.name_any() == own && owned_by(task.as_ref(), phase);
+        // One whose reports are gone from git by now says nothing any more: it is made anew.
+        let is_own = |task: &&Arc<AgentTask>| {
+            let own = task.name_any() == own && owned_by(task.as_ref(), phase);
+            own && (work(task) != CheckWork::Ended || is_kept(task, now))
+        };
         let is_usable = |task: &&Arc<AgentTask>| work(task) == CheckWork::Ended && is_kept(task, now);
         let mut same = tasks.iter().filter(|task| task.spec.check.as_ref() == Some(check));
         same.clone().find(is_own).or_else(|| same.find(is_usable)).cloned()

@@ -36,8 +36,9 @@ pub(super) fn fact(
 fn of(task: &AgentTask) -> PushFact {
     let status = task.status.clone().unwrap_or_default();
     match status.state {
-        TaskState::Pending => return PushFact::Waiting,
-        TaskState::Starting | TaskState::Running => return PushFact::Active,
+        TaskState::Pending if status.run == 0 => return PushFact::Waiting,
+        // A run that was lost may have pushed before it could say so.
+        TaskState::Pending | TaskState::Starting | TaskState::Running => return PushFact::Active,
         TaskState::Failed => return PushFact::Refused(status.message),
         TaskState::Succeeded => {}
     }
@@ -60,6 +61,7 @@ mod tests {
 
     #[rstest]
     #[case::not_begun(json!({}), PushFact::Waiting)]
+    #[case::lost(json!({"state": "Pending", "run": 1}), PushFact::Active)]
     #[case::before_its_main_container(json!({"state": "Starting"}), PushFact::Active)]
     #[case::at_work(json!({"state": "Running"}), PushFact::Active)]
     #[case::done(json!({"state": "Succeeded", "delivery": {"outcome": "Pushed"}}), PushFact::Pushed)]

@@ -65,6 +65,7 @@ pub(super) fn merge(head: CommitId, tree: TreeId, start: CommitId) -> MergeToBas
         phase: phase(),
         release: release(),
         rolls_back: None,
+        pushed: None,
         head,
         tree,
         base: base(),

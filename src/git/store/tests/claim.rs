@@ -113,6 +113,17 @@ async fn what_a_gone_phase_owned_is_archived_and_its_number_is_free() {
 }
 
 #[tokio::test]
+async fn an_operator_that_was_held_up_archives_nothing_of_who_has_the_number_by_now() {
+    let world = World::claimed().await;
+    let archive = ArchiveRefs { owner_uid: "uid-1".to_owned(), refs: Line::Phase(1).owned().unwrap() };
+    assert!(!world.call(archive.clone()).await.archived.is_empty());
+    assert!(matches!(world.call(claim_of("uid-2")).await, ClaimReleaseAnswer::Claimed { .. }));
+    let before = world.refs();
+    assert!(world.call(archive).await.archived.is_empty());
+    assert_eq!(world.refs(), before);
+}
+
+#[tokio::test]
 async fn an_archived_name_that_comes_again_keeps_both() {
     let world = World::new().await;
     let base = world.head(&branch("main"));

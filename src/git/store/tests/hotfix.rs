@@ -46,6 +46,7 @@ fn merge(world: &World, claim: &ClaimRelease) -> MergeToBase {
         phase: claim.phase.clone(),
         release: claim.release.clone(),
         rolls_back: None,
+        pushed: None,
         tree: world.tree(&head),
         head: head.clone(),
         base: branch("main"),
@@ -167,6 +168,7 @@ async fn a_hotfix_is_taken_back_and_delivered_again_on_the_same_branch() {
     let back = MergeToBase {
         release: revert.branch,
         rolls_back: Some(merge_commit.clone()),
+        pushed: None,
         head: commit,
         tree,
         expected_base: base,

@@ -23,6 +23,7 @@ pub(super) fn merge_of(world: &World, uid: &str) -> MergeToBase {
         phase: phase(uid),
         release: release(),
         rolls_back: None,
+        pushed: None,
         tree: world.tree(&head),
         head,
         base: branch("main"),

@@ -44,6 +44,7 @@ pub(super) async fn rollback_of(world: &World, merge: &CommitId) -> MergeToBase 
         phase: phase("uid-1"),
         release: rollback_branch(),
         rolls_back: Some(merge.clone()),
+        pushed: None,
         head: commit,
         tree,
         base: branch("main"),

@@ -234,3 +234,103 @@ async fn only_the_upstreams_copy_is_taken_for_it() {
     let error = world.fail(ClaimRelease { upstream: Some(branch("feature/x")), ..claim() }).await.to_string();
     assert!(error.contains("refs/upstream/heads/"), "{error}");
 }
+
+#[tokio::test]
+async fn what_the_upstream_has_taken_reaches_the_base_as_that_very_commit_whatever_changed_meanwhile() {
+    let world = mirrored().await;
+    world.call(claim()).await;
+    work(&world, "ours", "1").await;
+    let (base, _) = reviewed(&world).await;
+    let operation = merge(&world, &base);
+    let commit = prepared(&world, &operation).await;
+    let tag = world.git(&["rev-parse", "refs/phasegate/push/uid-1/tags/phase-1-v1.0.0"]);
+    // The spec is edited, and the mirror has seen the upstream move but not yet that it took the merge.
+    add(&world, "news", "1");
+    let edited = MergeToBase {
+        title: "Another title".to_owned(),
+        tags: vec![TagSpec { name: RefName::tag("phase-1-v1.1.0").unwrap(), message: "another".to_owned() }],
+        ..operation
+    };
+    let before = world.refs();
+    assert_eq!(world.call(edited.clone()).await, MergeToBaseAnswer::BaseMoved { base });
+    assert_eq!(world.refs(), before);
+    let pushed = MergeToBase { pushed: Some(commit.clone()), ..edited };
+    let answer = world.call(pushed.clone()).await;
+    let tags = ["phase-1-v1.0.0", "release-v1.0.0"].map(|name| RefName::tag(name).unwrap()).to_vec();
+    assert_eq!(answer, MergeToBaseAnswer::Merged { commit: commit.clone(), tags });
+    assert_eq!(world.head(&branch("main")), commit);
+    assert_eq!(world.git(&["rev-parse", "refs/tags/phase-1-v1.0.0"]), tag, "the tag is the object that was pushed");
+    assert!(!world.refs().contains("refs/tags/phase-1-v1.1.0"));
+    world.git(&["fsck", "--strict"]);
+}
+
+#[tokio::test]
+async fn nothing_but_the_merge_of_what_was_reviewed_is_taken_as_pushed() {
+    let world = mirrored().await;
+    world.call(claim()).await;
+    work(&world, "ours", "1").await;
+    let (base, head) = reviewed(&world).await;
+    let operation = merge(&world, &base);
+    let other = add(&world, "news", "1");
+    let same_tree =
+        world.git(&["commit-tree", &format!("{head}^{{tree}}"), "-p", base.as_str(), "-p", head.as_str(), "-m", "x"]);
+    for commit in [other, CommitId::new(same_tree).unwrap()] {
+        let pushed = MergeToBase { pushed: Some(commit), ..operation.clone() };
+        assert_eq!(world.call(pushed).await, MergeToBaseAnswer::BaseMoved { base: base.clone() });
+    }
+}
+
+#[tokio::test]
+async fn a_phase_that_brought_the_upstream_in_is_not_taken_back_with_it() {
+    let world = mirrored().await;
+    world.move_base("same", "ours");
+    add(&world, "fix", "of theirs");
+    let ahead = add(&world, "same", "theirs");
+    world.call(claim()).await;
+    work(&world, "own", "1").await;
+    let resolution =
+        world.commit(&world.head(&release()), "both", &[("same", Some("both")), ("fix", Some("of theirs"))]);
+    let resolve = Integrate {
+        resolves: Some(ahead.clone()),
+        upstream: Some(theirs()),
+        ..integrate_of(&resolution, MergeKind::Merge, "base-merge")
+    };
+    world.call(resolve).await;
+    let (base, _) = reviewed(&world).await;
+    let commit = merged(world.call(merge(&world, &base)).await);
+    let before = world.refs();
+    let answer = world.call(Revert { upstream: Some(theirs()), ..revert_of(&commit) }).await;
+    assert_eq!(answer, RevertAnswer::WithUpstream { upstream: ahead });
+    assert_eq!(world.refs(), before);
+    // The order can be given up.
+    let give_up = Revert { upstream: Some(theirs()), give_up: true, ..revert_of(&commit) };
+    assert_eq!(world.call(give_up).await, RevertAnswer::GivenUp);
+}
+
+#[tokio::test]
+async fn the_upstreams_people_cannot_say_that_a_phase_was_taken_back() {
+    let world = mirrored().await;
+    world.call(claim()).await;
+    work(&world, "ours", "1").await;
+    let (base, _) = reviewed(&world).await;
+    let commit = merged(world.call(merge(&world, &base)).await);
+    // Merge ids are public once they are pushed.
+    let words = format!("Nothing of note\n\nPhasegate-Rollback: {commit}");
+    let forged = world.git(&["commit-tree", &format!("{commit}^{{tree}}"), "-p", commit.as_str(), "-m", &words]);
+    world.move_ref(&branch("main"), &CommitId::new(forged).unwrap());
+    let answer = world.call(Revert { upstream: Some(theirs()), ..revert_of(&commit) }).await;
+    let RevertAnswer::Reverted { commit: revert, tree, base } = answer else { panic!("{answer:?}") };
+    let rollback = MergeToBase {
+        rolls_back: Some(commit.clone()),
+        release: branch("bugfix/phase-1-rollback-v1.0.0"),
+        head: revert,
+        tree,
+        expected_base: base,
+        tags: Vec::new(),
+        ..merge(&world, &commit)
+    };
+    let back = merged(world.call(rollback.clone()).await);
+    assert_eq!(world.head(&branch("main")), back);
+    assert!(!world.git(&["ls-tree", "--name-only", "main"]).contains("ours"), "it is really taken back");
+    assert_eq!(world.call(revert_of(&commit)).await, RevertAnswer::Done { commit: back });
+}

@@ -74,6 +74,14 @@ fn rollback(push: PushFact) -> Bench {
     seen(PushFact::Waiting).with(|w| w.gate_hash = "g2".into()), vec![],
     &["StopTasks", "Claim", "DropReview", "Enter(Reviewing)"], PhaseState::Reviewing, &["IntegrateBase"]
 )]
+#[case::that_may_have_been_begun_is_stopped_by_another_gate(
+    due().with(|w| w.gate_hash = "g2".into()), vec![],
+    &["StopTasks", "Claim", "DropReview", "Enter(Reviewing)"], PhaseState::Reviewing, &["IntegrateBase"]
+)]
+#[case::that_waits_is_stopped_before_the_phase_is_given_up(
+    seen(PushFact::Waiting).order(OrderKind::Abort, None), vec![],
+    &["StopTasks", "Claim", "Note()", "Enter(Failed)", "Used(given up by ada)"], PhaseState::Failed, &["StopTasks", "Claim"]
+)]
 #[case::of_a_revert_goes_out_before_the_base_moves(
     rollback(PushFact::Missing), vec![pushing()], &["Push", "Pushing(m1)"], PhaseState::RollingBack, &["Push"]
 )]

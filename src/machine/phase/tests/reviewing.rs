@@ -321,10 +321,10 @@ fn was_not() -> Answers {
 )]
 #[case::an_abort_ends_it(
     Bench::merging().order(OrderKind::Abort, None), was_not(),
-    &["Claim", "Note()", "Enter(Failed)", "Used(given up by ada)"], PhaseState::Failed, &["StopTasks", "Claim"]
+    &["StopTasks", "Claim", "Note()", "Enter(Failed)", "Used(given up by ada)"], PhaseState::Failed, &["StopTasks", "Claim"]
 )]
 #[case::an_abort_comes_too_late_for_a_merge_that_was_done(
-    Bench::merging().order(OrderKind::Abort, None), was_merged(), &["Claim", "Merged(m1)", "Enter(Passed)"], PhaseState::Passed, &[]
+    Bench::merging().order(OrderKind::Abort, None), was_merged(), &["StopTasks", "Claim", "Merged(m1)", "Enter(Passed)"], PhaseState::Passed, &[]
 )]
 #[case::a_merge_is_not_torn_by_the_timeout(
     Bench::merging().with(|w| w.timed_out = true), merge(merged()), &["Merge", "Merged(m1)", "Enter(Passed)"], PhaseState::Passed, &[]

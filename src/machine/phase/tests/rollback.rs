@@ -256,7 +256,7 @@ const GONE: &[&str] = &["StopTasks", "Escalate(DependencyRolledBack)"];
 #[case::before_an_approval(Bench::awaiting(), GONE, PhaseState::Escalated)]
 #[case::while_suspended(Bench::working().with(|w| w.suspended = true), GONE, PhaseState::Escalated)]
 // Git says first whether it is merged; if not, it is judged again, and stops there.
-#[case::about_to_merge(Bench::merging(), &["Claim", "DropReview", "Enter(Reviewing)"], PhaseState::Reviewing)]
+#[case::about_to_merge(Bench::merging(), &["StopTasks", "Claim", "DropReview", "Enter(Reviewing)"], PhaseState::Reviewing)]
 fn a_phase_whose_dependency_is_taken_back_stops(#[case] bench: Bench, #[case] told: &[&str], #[case] then: PhaseState) {
     let mut bench = bench.with(|world| world.dependency_rolled_back = Some("p0".into()));
     let claimed = [(Action::Claim, Answer::NumberTaken(String::new()))];

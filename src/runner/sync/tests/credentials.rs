@@ -108,7 +108,9 @@ fn bring(world: &World, commit: &str, tag_name: &str) {
     git(&world.bare(), &["update-ref", &format!("{folder}/tags/{tag_name}"), &tag]);
     let to = |name: &str, object: &str| PushReference { name: name.to_owned(), object: object.to_owned() };
     let references = vec![to("refs/heads/main", commit), to(&format!("refs/tags/{tag_name}"), &tag)];
-    world.assign(|assignment| assignment.push = Some(Push { from: folder.to_owned(), references }));
+    world.assign(|assignment| {
+        assignment.push = Some(Push { from: folder.to_owned(), base: "refs/heads/main".to_owned(), references });
+    });
     world.facts.lock().unwrap().push_from = Some(folder.to_owned());
 }
 
@@ -202,11 +204,61 @@ async fn what_passed_reaches_the_upstream_unless_that_moved_or_does_not_want_it(
         (theirs.clone(), theirs.clone())
     );
 
+    // A run that pushed was lost before it could say so, and its people went on: it is out, and is not pushed again.
+    let merge = merge_on(&world, &theirs);
+    bring(&world, &merge, "phase-2-v1.0.0");
+    let (bare, tag) = (servers.repository("app"), "refs/tags/phase-2-v1.0.0");
+    let specs = [format!("{merge}:refs/heads/main"), format!("{tag}:{tag}")];
+    git(&world.bare(), &["push", "-q", bare.to_str().unwrap(), &specs[0], &specs[1]]);
+    git(&servers.dir.join("app-work"), &["pull", "-q", bare.to_str().unwrap(), "main"]);
+    let theirs = servers.add("app");
+    aim(&world, servers.https("app"));
+    sync(&world.args, &world.places).await.unwrap();
+    assert_eq!(world.operator.delivery().push.unwrap().outcome, PushOutcome::Pushed);
+    assert_eq!(
+        (servers.head("app", "refs/heads/main"), world.head("refs/upstream/heads/main")),
+        (theirs.clone(), theirs.clone())
+    );
+
+    // As a branch, nothing goes out that was not compared with their main as it is; what they merged by then is out.
+    let release = "refs/heads/release/phase-3-v1.0.0";
+    let stale = merge_on(&world, &first);
+    bring(&world, &stale, "phase-3-v1.0.0");
+    world.assign(|assignment| {
+        let push = assignment.push.as_mut().unwrap();
+        push.references = vec![PushReference { name: release.to_owned(), object: stale.clone() }];
+    });
+    aim(&world, servers.https("app"));
+    sync(&world.args, &world.places).await.unwrap();
+    let answer = world.operator.delivery().push.unwrap();
+    assert_eq!(answer.outcome, PushOutcome::Moved, "{}", answer.message);
+    assert_eq!(servers.head("app", release), "");
+    let branch = merge_on(&world, &theirs);
+    bring(&world, &branch, "phase-3-v1.0.0");
+    world.assign(|assignment| {
+        let push = assignment.push.as_mut().unwrap();
+        push.references = vec![PushReference { name: release.to_owned(), object: branch.clone() }];
+    });
+    aim(&world, servers.https("app"));
+    sync(&world.args, &world.places).await.unwrap();
+    assert_eq!(world.operator.delivery().push.unwrap().outcome, PushOutcome::Pushed);
+    assert_eq!(servers.head("app", release), branch);
+    // Somebody else's branch of the name is not overwritten.
+    let other =
+        git(&bare, &["commit-tree", "-p", &first, "-m", "other", &format!("{first}^{{tree}}")]).trim().to_owned();
+    git(&bare, &["update-ref", release, &other]);
+    aim(&world, servers.https("app"));
+    sync(&world.args, &world.places).await.unwrap();
+    let answer = world.operator.delivery().push.unwrap();
+    assert_eq!(answer.outcome, PushOutcome::Refused);
+    assert!(answer.message.contains("something else has that name there"), "{}", answer.message);
+    assert_eq!(servers.head("app", release), other);
+
     // A protected branch.
     let hook = servers.repository("app").join("hooks/pre-receive");
     std::fs::write(&hook, "#!/bin/sh\necho 'main is protected: ask ann'\nexit 1\n").unwrap();
     Command::new("chmod").arg("+x").arg(&hook).status().unwrap();
-    bring(&world, &merge_on(&world, &theirs), "phase-2-v1.0.0");
+    bring(&world, &merge_on(&world, &theirs), "phase-4-v1.0.0");
     for way in [servers.https("app"), servers.ssh("app")] {
         aim(&world, way);
         sync(&world.args, &world.places).await.unwrap();

@@ -6,7 +6,7 @@ mod world;
 use std::sync::Arc;
 
 use stateright::{Checker as _, HasDiscoveries, Model, Property};
-use world::{Config, Flight, Objects, Outside, Recorded, Wish, depart};
+use world::{Acted, Config, Flight, Objects, Outside, Recorded, Wish, depart};
 
 use super::bench::failed;
 use crate::{
@@ -100,7 +100,7 @@ impl World {
         }
         let Some(mut flight) = depart(config, phase, objects) else { return true };
         let mut after = self.outside.clone();
-        while flight.act(config, &mut after) {}
+        while matches!(flight.act(config, &mut after), Acted::OneMore) {}
         after == self.outside && flight.arrive(config) == *phase
     }
 
@@ -196,11 +196,15 @@ impl Model for Config {
             }
             Step::Execute(i) => {
                 let mut flight = world.replicas[i].flight.take()?;
-                if flight.act(self, &mut world.outside) {
-                    world.replicas[i].flight = Some(flight);
-                } else if let Some(after) = world.write(&flight, self) {
-                    // Its own last write is waited for before it acts again.
-                    world.replicas[i].phase = after;
+                match flight.act(self, &mut world.outside) {
+                    Acted::OneMore => world.replicas[i].flight = Some(flight),
+                    Acted::AllDone => {
+                        if let Some(after) = world.write(&flight, self) {
+                            // Its own last write is waited for before it acts again.
+                            world.replicas[i].phase = after;
+                        }
+                    }
+                    Acted::Failed => {}
                 }
             }
             Step::Crash(i) => world.replicas[i].flight = None,

@@ -165,6 +165,16 @@ pub(super) struct Flight {
     next: usize,
 }
 
+/// How far a reconciliation is.
+pub(super) enum Acted {
+    /// There may be another action.
+    OneMore,
+    /// The status is to be written.
+    AllDone,
+    /// Nothing is written; it begins anew.
+    Failed,
+}
+
 /// Everything that survives a crash of the operator.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Outside {
@@ -259,13 +269,22 @@ impl Hash for Flight {
 }
 
 impl Flight {
-    /// Does the next action; false once all are done.
-    pub(super) fn act(&mut self, config: &Config, outside: &mut Outside) -> bool {
-        let Some(action) = self.outcome.actions.get(self.next).cloned() else { return false };
+    /// Does the next action.
+    pub(super) fn act(&mut self, config: &Config, outside: &mut Outside) -> Acted {
+        let Some(action) = self.outcome.actions.get(self.next).cloned() else { return Acted::AllDone };
+        if action == Action::StopTasks && self.is_push_under_way(&outside.objects) {
+            return Acted::Failed;
+        }
         let answer = self.perform(config, &action, outside);
         self.changes.extend(settle(&self.snapshot, &action, answer));
         self.next += 1;
-        true
+        Acted::OneMore
+    }
+
+    /// Whether the recorded push has begun, as the API server says: then it is not stopped.
+    fn is_push_under_way(&self, objects: &Objects) -> bool {
+        let recorded = self.from.status.push.as_ref();
+        recorded.is_some_and(|push| objects.pushes.get(&push.task).is_some_and(|(_, push)| *push == PushFact::Active))
     }
 
     /// The status to write. Time stands still: it only grows, and the machine never compares it.
@@ -350,7 +369,10 @@ impl Flight {
                 let seen = &self.seen;
                 objects.tasks.retain(|name, work| stop(name, *work == Work::Active, seen.tasks.contains_key(name)));
                 let stops = |push: &PushFact| matches!(push, PushFact::Waiting | PushFact::Active);
-                objects.pushes.retain(|name, (_, push)| stop(name, stops(push), seen.pushes.contains_key(name)));
+                // The recorded one is asked for.
+                let recorded = status.push.as_ref().map(|push| push.task.clone()).unwrap_or_default();
+                let known = |name: &String| *name == recorded || seen.pushes.contains_key(name);
+                objects.pushes.retain(|name, (_, push)| stop(name, stops(push), known(name)));
                 objects
                     .checks
                     .retain(|name, work| stop(name, *work == CheckWork::Active, seen.checks.contains_key(name)));
@@ -454,7 +476,10 @@ fn push(
     }
     let given_up = status.push.as_ref().map_or(0, |push| push.given_up);
     let task = push_task_name(NAME, given_up, &commit);
-    pushes.entry(task.clone()).or_insert((commit.clone(), PushFact::Waiting));
+    // It is recorded before it exists.
+    if status.push.as_ref().is_some_and(|push| push.task == task) {
+        pushes.entry(task.clone()).or_insert((commit.clone(), PushFact::Waiting));
+    }
     Answer::Pushing { task, commit }
 }
 
