@@ -9,7 +9,7 @@ ARCH := $(shell uname -m)
 TARGET := $(ARCH)-unknown-linux-gnu
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help fmt lint test e2e chaos restored binary image crds chart deny demo clean
+.PHONY: help fmt lint test e2e chaos restored bench-git binary image crds chart deny demo clean
 
 help: ## This list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
@@ -20,7 +20,7 @@ fmt: ## Format the code
 lint: ## Formatting and lints, as CI wants them (needs shellcheck)
 	cargo fmt --all --check
 	cargo clippy --locked --all-targets -- -D warnings
-	shellcheck -x -P SCRIPTDIR -P e2e .ci/run e2e/cluster e2e/image e2e/demo e2e/run e2e/faults e2e/chaos e2e/restored e2e/*.sh e2e/*.d/*.sh e2e/upstream.d/serve
+	shellcheck -x -P SCRIPTDIR -P e2e .ci/run e2e/cluster e2e/image e2e/demo e2e/run e2e/faults e2e/chaos e2e/restored e2e/bench-git e2e/*.sh e2e/*.d/*.sh e2e/upstream.d/serve
 
 test: ## Every test that needs no container runtime; a real API server included (built the first time)
 	cargo test --locked -- --include-ignored
@@ -34,6 +34,9 @@ chaos: ## Alicia while operator, git service and task pods are killed; it must e
 
 restored: ## Alicia over an API server that is put back to an older state; git must stay as it was
 	e2e/restored
+
+bench-git: ## Clones and pushes of the git service beside git http-backend behind nginx: the table of docs/benchmarks.md
+	e2e/bench-git
 
 # Static, since `prepare` copies it into images of every kind.
 binary: ## dist/phasegate, a static binary
