@@ -595,6 +595,9 @@ pub struct MergeStatus {
     /// `phase-{N}-v{version}`; of a hotfix `release-v{version}`.
     #[schemars(length(max = 200))]
     pub tag: String,
+    /// When it was recorded; of an adopted phase, when it was found. A rollback that is given up does not change it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<Time>,
 }
 
 /// A push to the upstream.

@@ -39,11 +39,13 @@ const MAX_COMPLAINT: u64 = 4 << 10;
 
 /// Configuration of people's requests. All references are hidden from them but these; what only a hidden one leads to is
 /// not theirs to fetch by its id either, and ids stand in statuses. Hence the opposite of what task pods may.
-const FOR_PEOPLE: [(&str, &str); 6] = [
+const FOR_PEOPLE: [(&str, &str); 7] = [
     ("transfer.hideRefs", "refs"),
     ("transfer.hideRefs", "!refs/heads"),
     ("transfer.hideRefs", "!refs/tags"),
     ("transfer.hideRefs", "!refs/notes"),
+    // What a phase has to merge, where no branch holds it.
+    ("transfer.hideRefs", "!refs/phasegate/ground"),
     ("uploadpack.allowAnySHA1InWant", "false"),
     ("receive.denyNonFastForwards", "true"),
 ];

@@ -55,9 +55,20 @@ pub fn holder(queue: impl Iterator<Item = Place>) -> Option<String> {
 
 /// Whether a phase asks for the turn, or keeps it. It gives it up while it cannot go on, so that others on the same base
 /// branch do not wait for a person. What is tried again by itself keeps its place.
-pub fn asks(status: &PhaseStatus, suspended: bool) -> bool {
+///
+/// What may be out at the upstream keeps it whatever happens: it is merged next. A rollback that waits for `dependants` to stop
+/// does not ask yet: they may need the turn to come to their end.
+pub fn asks(status: &PhaseStatus, suspended: bool, dependants: &[String]) -> bool {
     let stops = |reason| reason != BlockedReason::OperationFailed;
-    needs_turn(status.state) && !suspended && !status.blocked_by.iter().any(|blocked| stops(blocked.reason))
+    let is_stopped = suspended || status.blocked_by.iter().any(|blocked| stops(blocked.reason));
+    let waits = status.state == PhaseState::RollingBack && !dependants.is_empty();
+    needs_turn(status.state) && (is_pushed(status) || !(is_stopped || waits))
+}
+
+/// Whether a push to the upstream is recorded, and the merge follows it.
+fn is_pushed(status: &PhaseStatus) -> bool {
+    let goes_out = matches!(status.state, PhaseState::Merging | PhaseState::RollingBack);
+    goes_out && status.push.as_ref().is_some_and(|push| !push.task.is_empty())
 }
 
 fn needs_turn(state: PhaseState) -> bool {
@@ -81,7 +92,7 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
-    use crate::api::phase::{Blocked, ReviewStatus, RollbackStatus};
+    use crate::api::phase::{Blocked, PushStatus, ReviewStatus, RollbackStatus};
 
     fn phase(state: PhaseState, since: Option<i64>) -> PhaseStatus {
         let turn_since = since.map(|second| Time(Timestamp::from_second(second).unwrap()));
@@ -173,6 +184,28 @@ mod tests {
         #[case] expected: bool,
     ) {
         let blocked_by = reason.into_iter().map(|reason| Blocked { reason, message: String::new() }).collect();
-        assert_eq!(asks(&PhaseStatus { blocked_by, ..phase(state, None) }, suspended), expected);
+        assert_eq!(asks(&PhaseStatus { blocked_by, ..phase(state, None) }, suspended, &[]), expected);
+    }
+
+    #[rstest]
+    #[case::to_be_merged_next(PhaseState::Merging, true, &[], true)]
+    #[case::to_be_taken_back_next(PhaseState::RollingBack, true, &["p2"], true)]
+    #[case::of_a_review_that_was_dropped(PhaseState::Reviewing, true, &[], false)]
+    fn what_may_be_out_keeps_the_turn(
+        #[case] state: PhaseState,
+        #[case] suspended: bool,
+        #[case] dependants: &[&str],
+        #[case] expected: bool,
+    ) {
+        let push = Some(PushStatus { task: "p.push0.m1".to_owned(), ..PushStatus::default() });
+        let dependants: Vec<String> = dependants.iter().map(ToString::to_string).collect();
+        assert_eq!(asks(&PhaseStatus { push, ..phase(state, None) }, suspended, &dependants), expected);
+    }
+
+    #[test]
+    fn a_rollback_that_waits_for_others_to_stop_does_not_keep_them_from_it() {
+        let waits = |dependants: &[String]| asks(&phase(PhaseState::RollingBack, None), false, dependants);
+        assert!(!waits(&["p2".to_owned()]));
+        assert!(waits(&[]));
     }
 }

@@ -10,10 +10,10 @@ use super::{
 use crate::{
     api::{
         Phase, ReviewResult,
-        phase::{EscalationReason, PhaseState, PhaseStatus, PhaseTaskState},
+        phase::{EscalationReason, PhaseState, PhaseStatus, PhaseTaskState, PhaseTaskStatus},
     },
     git::flow::Line,
-    machine::phase::{RetryLeads, retry_leads},
+    machine::phase::{BASE_MERGE, RetryLeads, retry_leads},
 };
 
 /// Ids that one command line names.
@@ -79,11 +79,18 @@ pub(crate) fn by_hand(phase: &Phase, look: &Look) -> Vec<String> {
         let status = phase.status.as_ref()?;
         let release = &status.release.as_ref()?.branch;
         let commit = to_merge(status)?;
+        // What the base branch and an upstream come to may be on no branch.
+        let on_a_branch = |task: &PhaseTaskStatus| task.name != BASE_MERGE || task.conflict.as_deref() != Some(commit);
+        let merge = if status.tasks.iter().all(on_a_branch) {
+            format!("git merge {commit}")
+        } else {
+            "kubectl phasegate git fetch origin 'refs/phasegate/ground/*' && git merge FETCH_HEAD".to_owned()
+        };
         let fix = Line::of(&phase.spec).fix_branch("by-hand").ok()?;
         let (repository, fix) = (&phase.spec.repository_ref.name, fix.short());
         Some(vec![
             format!("{} && cd {repository}", look.command(&format!("clone {repository}"))),
-            format!("git switch -c by-hand origin/{release} && git merge {commit}  # mend what conflicts, and commit"),
+            format!("git switch -c by-hand origin/{release} && {merge}  # mend what conflicts, and commit"),
             format!("kubectl phasegate git push origin HEAD:{fix}"),
             look.command(&format!("retry {} --commit \"$(git rev-parse HEAD)\"", reading::name(phase))),
         ])

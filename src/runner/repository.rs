@@ -44,6 +44,8 @@ const CONFIG: &[(&str, &str)] = &[
 
 /// What git says where a reference is not what the caller has last seen (git-push(1), `--force-with-lease`).
 const STALE: &str = "stale info";
+/// Time for a fetch from an upstream before it is begun anew.
+const FIRST_TRY: Duration = Duration::from_secs(120);
 /// References of a mirror that are written at once: their names go on a command line.
 const MIRRORED_AT_ONCE: usize = 500;
 
@@ -164,10 +166,21 @@ impl PodRepository {
     /// token is for the git service only.
     pub(super) async fn fetch_upstream(&self, remote: &Remote, longest: Duration) -> Result<(), CommandError> {
         let (heads, tags) = ("+refs/heads/*:refs/upstream/heads/*", "+refs/tags/*:refs/upstream/tags/*");
-        let mut command = remote.command(&self.dir, CONFIG);
-        command.args(["fetch", "--quiet", "--no-tags", "--prune", "--no-write-fetch-head", "--"]);
-        command.args([remote.url(), heads, tags]);
-        Git::of(command, "fetch").timeout(longest).run().await?;
+        let fetch = || {
+            let mut command = remote.command(&self.dir, CONFIG);
+            command.args(["fetch", "--quiet", "--no-tags", "--prune", "--no-write-fetch-head", "--"]);
+            command.args([remote.url(), heads, tags]);
+            Git::of(command, "fetch")
+        };
+        // A connection whose other end is gone without a word looks like a slow one. Most that take long are of that kind, and a
+        // second one is answered.
+        match fetch().timeout(longest.min(FIRST_TRY)).run().await {
+            Err(CommandError::Timeout { .. }) if longest > FIRST_TRY => {
+                tracing::info!(url = remote.url(), "no end in sight; fetching anew, with more time");
+                fetch().timeout(longest).run().await?;
+            }
+            done => drop(done?),
+        }
         Ok(())
     }
 
@@ -275,7 +288,8 @@ impl PodRepository {
 
 /// Whether a push of the mirror met another Sync's.
 pub(super) fn is_stale(error: &TransferError) -> bool {
-    matches!(error, TransferError::Git(CommandError::Failed { stderr, .. }) if stderr.contains(STALE))
+    let words = [STALE, "cannot lock ref", "failed to update ref", "atomic transaction failed"];
+    matches!(error, TransferError::Git(CommandError::Failed { stderr, .. }) if words.iter().any(|word| stderr.contains(word)))
 }
 
 /// Whether the same transfer would fail again: the service knows the caller, and says no.

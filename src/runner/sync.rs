@@ -57,6 +57,9 @@ pub enum SyncError {
     /// It wants some.
     #[error("the upstream asks for credentials; name a Secret in spec.upstream.credentialsSecretRef: {0}")]
     NoCredentials(CommandError),
+    /// It is writing the same reference.
+    #[error("the upstream is busy with the same reference: {0}")]
+    Busy(String),
     /// The task is no Sync.
     #[error("this task is no Sync with an upstream")]
     NoUpstream,
@@ -75,7 +78,7 @@ impl SyncError {
                 let words = error.to_string();
                 ["Host key verification failed", "certificate", "not found"].iter().any(|why| words.contains(why))
             }
-            Self::Call(_) | Self::Transfer(_) => false,
+            Self::Call(_) | Self::Transfer(_) | Self::Busy(_) => false,
         }
     }
 }
@@ -137,9 +140,11 @@ async fn run(
     };
     // Servers have many words for no. What the upstream holds now says what came of it, and whoever goes on has to see it.
     let heads = mirror(repository, &remote, upstream).await?;
-    let answer = push::stands(repository, push).await?;
-    let refused = PushAnswer { outcome: PushOutcome::Refused, message: words };
-    Ok(Done { heads, push: Some(answer.unwrap_or(refused)) })
+    match push::stands(repository, push).await? {
+        Some(answer) => Ok(Done { heads, push: Some(answer) }),
+        None if push::is_busy(&words) => Err(SyncError::Busy(words)),
+        None => Ok(Done { heads, push: Some(PushAnswer { outcome: PushOutcome::Refused, message: words }) }),
+    }
 }
 
 async fn mirror(

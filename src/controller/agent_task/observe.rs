@@ -65,7 +65,7 @@ fn snapshot(task: &AgentTask, world: &World<'_>, config: &OperatorConfig, now: T
         max_runs: task.spec.max_runs,
         timeout: task.spec.timeout.as_secs(),
         start_deadline: std::time::Duration::from_secs(config.start_deadline_seconds.into()),
-        hold: hold(task.spec.phase.as_ref(), world.phase),
+        hold: hold(task.spec.phase.as_ref(), world.phase, task.spec.push.is_some() && record.run > 0),
         next_job: job_name(&task.name_any(), &uid, record.run + 1),
         job: fact,
         strays: world
@@ -88,8 +88,9 @@ fn snapshot(task: &AgentTask, world: &World<'_>, config: &OperatorConfig, now: T
     }
 }
 
-/// Why nothing of this task may start now.
-fn hold(link: Option<&PhaseLink>, phase: Option<&Phase>) -> Option<String> {
+/// Why nothing of this task may start now. What `may_be_out` at the upstream is not held: its next run looks whether it is, and
+/// all wait for that.
+fn hold(link: Option<&PhaseLink>, phase: Option<&Phase>, may_be_out: bool) -> Option<String> {
     let link = link?;
     let Some(phase) = phase.filter(|phase| phase.meta().uid.as_ref() == Some(&link.uid)) else {
         return Some(format!("its Phase {} is gone", link.name));
@@ -99,7 +100,7 @@ fn hold(link: Option<&PhaseLink>, phase: Option<&Phase>) -> Option<String> {
             status.suspended_at.is_some()
                 || status.blocked_by.iter().any(|blocked| blocked.reason == BlockedReason::Suspended)
         });
-    suspended.then(|| format!("waits: Phase {} is suspended", link.name))
+    (suspended && !may_be_out).then(|| format!("waits: Phase {} is suspended", link.name))
 }
 
 /// Whether a Job of this task works on although its run is not live: a run that was given up, or

@@ -315,7 +315,10 @@ fn tags(phase: &Phase) -> Vec<String> {
 
 fn has_turn(phase: &Phase, namespace: &str, context: &Context) -> bool {
     let others = context.stores.phases.state_filter(|other| {
-        other.namespace().as_deref() == Some(namespace) && other.spec.repository_ref == phase.spec.repository_ref
+        // One that is being deleted goes on no more, and may stay for as long as its pods do.
+        other.namespace().as_deref() == Some(namespace)
+            && other.spec.repository_ref == phase.spec.repository_ref
+            && other.metadata.deletion_timestamp.is_none()
     });
     let place = |of: &Arc<Phase>| turn::place(&of.name_any(), of.spec.hotfix.is_some(), of.status.as_ref()?);
     turn::holder(others.iter().filter_map(place)).is_some_and(|name| name == phase.name_any())

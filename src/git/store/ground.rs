@@ -6,7 +6,7 @@
 use super::{
     Repo, StoreError, commit,
     merge::{Joined, join},
-    refs,
+    refs, rollback,
 };
 use crate::git::{
     flow,
@@ -101,14 +101,14 @@ async fn merge(repo: &Repo, name: &RefName, base: &CommitId, theirs: &CommitId) 
     // The later of the two dates: from the commits, so that it is the same whenever it is made.
     let seconds = commit::read(repo, base).await?.seconds.max(commit::read(repo, theirs).await?.seconds);
     let author = Signature { name: "phasegate".to_owned(), email: "git@phasegate.dev".to_owned(), seconds };
-    let message = commit::message(&flow::upstream_title(name), "", &format!("Phasegate-Upstream: {theirs}"));
+    let message = commit::message(&flow::upstream_title(name), "", &rollback::brought(theirs));
     let joined = commit::create(repo, &tree, &[base, theirs], &message, &author).await?;
     keep(repo, name, &joined).await?;
     Ok(Joint::At(joined))
 }
 
-/// A developer may be handed it to merge, before any branch holds it.
-async fn keep(repo: &Repo, base: &RefName, joined: &CommitId) -> Result<(), StoreError> {
+/// A developer or a person may have to merge it, before any branch that they see holds it.
+pub(super) async fn keep(repo: &Repo, base: &RefName, joined: &CommitId) -> Result<(), StoreError> {
     let name = RefName::new(format!("refs/phasegate/ground/{}", base.short()))?;
     let before = refs::find(repo, &name).await?;
     if before.as_ref() == Some(joined) {

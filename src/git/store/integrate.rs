@@ -4,9 +4,9 @@ use sha2::{Digest, Sha256};
 
 use super::{
     Execute, Repo, StoreError, commit,
-    ground::ground,
+    ground::{self, Ground, ground},
     merge::{Joined, join},
-    refs, release,
+    refs, release, rollback,
 };
 use crate::git::{
     command::Git,
@@ -82,8 +82,24 @@ impl Integrate {
     /// Whether what the source resolves is still a part of what the phase builds upon.
     async fn is_due(&self, repo: &Repo, resolves: &CommitId) -> Result<bool, StoreError> {
         let ground = ground(repo, &self.base, self.upstream.as_ref()).await?;
+        let mut parts = vec![resolves.clone()];
+        if refs::resolve(repo, resolves.as_str()).await?.is_some() {
+            let earlier = commit::read(repo, resolves).await?;
+            // An earlier ground is on no branch. What it joined is still beneath, while the upstream went on.
+            if commit::trailer(&earlier.message, rollback::UPSTREAM).is_some() && earlier.parents.len() == 2 {
+                parts.extend(earlier.parents);
+            }
+        }
+        let mut held = Vec::new();
+        for part in &parts {
+            held.push(self.is_held(repo, &ground, part).await?);
+        }
+        Ok(held[0] || (held.len() > 1 && held[1..].iter().all(|held| *held)))
+    }
+
+    async fn is_held(&self, repo: &Repo, ground: &Ground, commit: &CommitId) -> Result<bool, StoreError> {
         for side in ground.sides() {
-            if holds(repo, side, resolves).await? {
+            if holds(repo, side, commit).await? {
                 return Ok(true);
             }
         }
@@ -128,6 +144,8 @@ impl Execute for IntegrateBase {
             let tree = match join(repo, &head, side).await? {
                 Joined::Tree(tree) => tree,
                 Joined::Conflict(conflict) => {
+                    // A person who merges by hand fetches it from there.
+                    ground::keep(repo, &self.base, side).await?;
                     return Ok(IntegrateBaseAnswer::Conflict { base: side.clone(), conflict });
                 }
             };

@@ -37,6 +37,11 @@ impl Transaction {
         self.line(&["verify", name.as_str(), old]);
     }
 
+    /// What another one does comes after this.
+    pub(super) fn then(&mut self, other: &Self) {
+        self.0.push_str(&other.0);
+    }
+
     fn line(&mut self, words: &[&str]) {
         self.0.push_str(&words.join(" "));
         self.0.push('\n');

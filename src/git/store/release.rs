@@ -129,14 +129,18 @@ impl Execute for MergeToBase {
     const WRITES: bool = true;
 
     async fn execute(self, repo: &Repo) -> Result<MergeToBaseAnswer, StoreError> {
-        let Planned { commit, is_there: _, mut moves, tags } = match self.plan(repo).await? {
+        let Planned { commit, is_there: _, moves: base, tags } = match self.plan(repo).await? {
             Ok(planned) => planned,
             Err(refusal) => return Ok(refusal),
         };
+        // A crash leaves the first of them. The note is first, since it says whose the merge is: without it a rollback on the
+        // base branch would be nobody's. A note of a merge that never comes harms nobody.
+        let mut moves = refs::Transaction::default();
+        notes::add(repo, &mut moves, &commit, &self.note, &self.phase, &self.release, &self.author).await?;
+        moves.then(&base);
         for (name, object) in tags.iter().filter_map(|(name, object)| Some((name, object.as_ref()?))) {
             moves.create(name, object);
         }
-        notes::add(repo, &mut moves, &commit, &self.note, &self.phase, &self.release, &self.author).await?;
         for (name, object) in refs::list(repo, &[&flow::push_refs(&self.phase.uid)?]).await? {
             moves.delete(&name, &object);
         }

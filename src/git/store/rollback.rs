@@ -19,9 +19,12 @@ pub(super) fn trailer(merge: &CommitId) -> String {
     format!("Phasegate-Rollback: {merge}")
 }
 
+/// How the line of a commit begins with which the upstream came in.
+pub(super) const UPSTREAM: &str = "Phasegate-Upstream";
+
 /// The line by which a merge says that the upstream came in with it, because git could not join the two.
 pub(super) fn brought(upstream: &CommitId) -> String {
-    format!("Phasegate-Upstream: {upstream}")
+    format!("{UPSTREAM}: {upstream}")
 }
 
 /// The commit of the base branch that took a merge back, if there is one. Its gate note says that it is ours: commits of an
@@ -89,7 +92,7 @@ impl Execute for Revert {
         }
         let merged = commit::read(repo, &self.merge).await?;
         if !self.give_up
-            && let Some(upstream) = commit::trailer(&merged.message, "Phasegate-Upstream")
+            && let Some(upstream) = commit::trailer(&merged.message, UPSTREAM)
         {
             // Without it git would take their work away too, and believe for good that the base branch has it.
             return Ok(RevertAnswer::WithUpstream { upstream: CommitId::new(upstream)? });

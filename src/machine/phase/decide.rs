@@ -37,7 +37,7 @@ pub fn decide(s: &Snapshot) -> Outcome {
         return act(std::iter::once(Action::StopTasks).chain(asks.then_some(Action::Claim)).collect());
     }
     if s.blocked || s.suspended {
-        return Outcome::default();
+        return let_go(s);
     }
     match s.state {
         PhaseState::Pending => record(vec![Change::RestartClock, Change::Enter(PhaseState::Preparing)]),
@@ -80,7 +80,27 @@ fn going_out(s: &Snapshot) -> Option<Outcome> {
     match s.push {
         PushFact::Active => Some(Outcome::default()),
         PushFact::Pushed => Some(act(vec![merge])),
-        PushFact::NotAsked | PushFact::Missing | PushFact::Waiting | PushFact::Moved | PushFact::Refused(_) => None,
+        PushFact::NotAsked
+        | PushFact::Missing
+        | PushFact::Recorded
+        | PushFact::Waiting
+        | PushFact::Moved
+        | PushFact::Refused(_) => None,
+    }
+}
+
+/// What cannot go on lets go of a push that has not begun: the turn, which comes with a push, is for others meanwhile.
+fn let_go(s: &Snapshot) -> Outcome {
+    match s.push {
+        PushFact::Recorded | PushFact::Waiting => {
+            Outcome { actions: vec![Action::StopTasks], changes: vec![Change::DropPush] }
+        }
+        PushFact::NotAsked
+        | PushFact::Missing
+        | PushFact::Active
+        | PushFact::Pushed
+        | PushFact::Moved
+        | PushFact::Refused(_) => Outcome::default(),
     }
 }
 
@@ -88,7 +108,9 @@ fn going_out(s: &Snapshot) -> Option<Outcome> {
 fn push_then(s: &Snapshot, merge: Action, again: Vec<Change>) -> Outcome {
     match &s.push {
         PushFact::NotAsked | PushFact::Pushed => act(vec![merge]),
-        PushFact::Missing => act(vec![Action::Push]),
+        // What is out cannot be made anew on top of what another phase has merged meanwhile.
+        PushFact::Missing if !s.has_turn => Outcome::default(),
+        PushFact::Missing | PushFact::Recorded => act(vec![Action::Push]),
         PushFact::Waiting | PushFact::Active => Outcome::default(),
         PushFact::Moved => record(again),
         PushFact::Refused(words) => {
@@ -385,7 +407,7 @@ fn merging(s: &Snapshot) -> Outcome {
         }
         // The merge may have been done just before a crash: git says so before anything else begins.
         _ => {
-            let may_begin = matches!(s.push, PushFact::Waiting | PushFact::Missing);
+            let may_begin = matches!(s.push, PushFact::Recorded | PushFact::Waiting);
             act(may_begin.then_some(Action::StopTasks).into_iter().chain([Action::Claim]).collect())
         }
     }

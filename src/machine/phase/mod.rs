@@ -95,6 +95,8 @@ pub enum PushFact {
     NotAsked,
     /// It is still to be begun.
     Missing,
+    /// It is recorded; its Sync is still to be made, or to be seen.
+    Recorded,
     /// It waits for its first pod.
     Waiting,
     /// It is at work, or a run of it was lost: the upstream may have it.

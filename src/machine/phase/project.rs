@@ -81,7 +81,7 @@ pub fn project(before: &PhaseStatus, changes: &[Change], stamp: &Stamp) -> Phase
     status.tasks = planned(&status, &stamp.tasks);
     bound_blocked(&mut status);
     clock(before, &mut status, stamp);
-    let waits = turn::asks(&status, stamp.suspended);
+    let waits = turn::asks(&status, stamp.suspended, &stamp.dependants_at_work);
     status.turn_since = waits.then(|| status.turn_since.take().unwrap_or(Time(stamp.now)));
     status.summary.attempt = summary::attempt(&status, limit(&status, stamp));
     status.summary.tasks = summary::tasks(&status, stamp);
@@ -198,7 +198,7 @@ fn apply(status: &mut PhaseStatus, change: &Change, stamp: &Stamp) {
         }
         Change::Scored(score) => status.summary.score = text::cut(score, 8),
         Change::Merged { commit, tag, adopted } => {
-            status.merge = Some(MergeStatus { commit: commit.clone(), tag: tag.clone() });
+            status.merge = Some(MergeStatus { commit: commit.clone(), tag: tag.clone(), at: Some(Time(stamp.now)) });
             status.adopted = *adopted;
             status.rollback = None;
         }

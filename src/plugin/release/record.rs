@@ -12,10 +12,12 @@ use crate::{
     plugin::reading,
 };
 
-/// When a phase was merged: since when it has passed. Unknown once it is being taken back.
+/// When a phase was merged. Of one that was merged by an earlier version, since when it has passed; that is unknown once it is
+/// being taken back.
 pub(super) fn merged_at(phase: &Phase) -> Option<Timestamp> {
-    let status = phase.status.as_ref().filter(|status| status.state == PhaseState::Passed)?;
-    status.state_since.as_ref().map(|since| since.0)
+    let status = phase.status.as_ref()?;
+    let passed = || status.state_since.as_ref().filter(|_| status.state == PhaseState::Passed);
+    status.merge.as_ref()?.at.as_ref().or_else(passed).map(|at| at.0)
 }
 
 /// A phase, as a release shows it.

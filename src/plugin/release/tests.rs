@@ -69,6 +69,26 @@ fn a_release_to_come_is_shown_before_anything_is_done() {
     insta::assert_snapshot!("release_to_come_json", serde_json::to_string_pretty(&plan).unwrap());
 }
 
+/// A rollback of the first was given up in March; the second is being taken back.
+#[test]
+fn what_became_of_a_phase_later_does_not_move_its_merge() {
+    let mut all = line();
+    all.push(passed(4, "1.3.0", 9, &release()));
+    for (place, day, state, since) in
+        [(0, 2, "Passed", "2026-03-01T10:00:00Z"), (1, 5, "RollingBack", "2026-03-02T10:00:00Z")]
+    {
+        let mut changed = serde_json::to_value(&all[place]).unwrap();
+        changed["status"]["state"] = json!(state);
+        changed["status"]["stateSince"] = json!(since);
+        changed["status"]["merge"]["at"] = json!(format!("2026-01-{day:02}T10:00:00Z"));
+        all[place] = serde_json::from_value(changed).unwrap();
+    }
+    let last = plan(&all[3], &all);
+    assert_eq!((last.since.as_ref().unwrap().phase.as_str(), names(&last)), ("alicia-1", vec!["alicia-2", "alicia-4"]));
+    let second = plan(&all[1], &all);
+    assert_eq!(names(&second), ["alicia-2"], "what was merged after it is of a later release");
+}
+
 #[test]
 fn a_release_that_was_made_is_shown_as_it_was() {
     let mut all = line();

@@ -83,21 +83,31 @@ async fn work(companion: &Companion, well: bool, deadline: Instant, delivery: &m
     if !delivery.changed {
         return;
     }
+    let mut refused = None;
     if well {
-        if let Err(error) = companion.is_resolved(&snapshot).await {
-            delivery.refused = matches!(error, SubmitError::Unresolved(_));
-            return blame(delivery, &error.to_string());
+        let delivered = match companion.is_resolved(&snapshot).await {
+            Ok(()) => companion.push_branch(&snapshot.commit, left()).await.map_err(|error| error.to_string()),
+            Err(error) => {
+                delivery.refused = matches!(error, SubmitError::Unresolved(_));
+                Err(error.to_string())
+            }
+        };
+        match delivered {
+            Ok(()) => {
+                delivery.commit = Some(snapshot.commit);
+                return;
+            }
+            // It is saved all the same: somebody may want to see it.
+            Err(words) => refused = Some(words),
         }
-        match companion.push_branch(&snapshot.commit, left()).await {
-            Ok(()) => delivery.commit = Some(snapshot.commit),
-            Err(error) => blame(delivery, &error.to_string()),
-        }
-        return;
     }
     let wip = companion.corner("wip");
     match companion.repository.push(&[format!("{}:{wip}", snapshot.commit)], left()).await {
         Ok(()) => blame(delivery, &format!("the work tree is saved as {wip}")),
         Err(error) => blame(delivery, &format!("failed to save the work tree as {wip}: {error}")),
+    }
+    if let Some(words) = refused {
+        blame(delivery, &words);
     }
 }
 

@@ -115,6 +115,11 @@ fn is_rejected(stdout: &str, stderr: &str) -> bool {
     stdout.lines().any(|line| line.starts_with('!')) || denied.iter().any(|words| stderr.contains(words))
 }
 
+/// Whether a reference was locked there, by its gc say: another try may find it free.
+pub(super) fn is_busy(words: &str) -> bool {
+    ["cannot lock ref", "failed to update ref", "atomic transaction failed"].iter().any(|busy| words.contains(busy))
+}
+
 /// The upstream's own words, and git's reason for each reference.
 fn words(stdout: &str, stderr: &str) -> String {
     let remote = stderr.lines().filter_map(|line| line.strip_prefix("remote:")).map(str::trim);

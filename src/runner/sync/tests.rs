@@ -23,8 +23,11 @@ struct Upstream {
 impl Upstream {
     fn of(folder: &Path) -> Self {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let daemon = Command::new("git")
-            .args(["daemon", "--export-all", "--reuseaddr", "--listen=127.0.0.1"])
+        // Not by `git daemon`, which starts it and would be ended in its place.
+        let programs = Command::new("git").arg("--exec-path").output().unwrap().stdout;
+        let program = Path::new(String::from_utf8(programs).unwrap().trim()).join("git-daemon");
+        let daemon = Command::new(program)
+            .args(["--export-all", "--reuseaddr", "--listen=127.0.0.1"])
             .args([&format!("--port={port}"), &format!("--base-path={}", folder.display())])
             .stdin(Stdio::null())
             .stderr(Stdio::null())

@@ -29,6 +29,7 @@ pub(super) fn fact(
     match (task, deliver) {
         (Some(task), _) => of(&task),
         (None, Deliver::None) => PushFact::NotAsked,
+        (None, Deliver::Branch | Deliver::Push) if begun.is_some() => PushFact::Recorded,
         (None, Deliver::Branch | Deliver::Push) => PushFact::Missing,
     }
 }
@@ -39,6 +40,10 @@ fn of(task: &AgentTask) -> PushFact {
         TaskState::Pending if status.run == 0 => return PushFact::Waiting,
         // A run that was lost may have pushed before it could say so.
         TaskState::Pending | TaskState::Starting | TaskState::Running => return PushFact::Active,
+        TaskState::Failed if status.run > 0 => {
+            let words = "an earlier try may have got there all the same, which a Retry looks for first";
+            return PushFact::Refused(format!("{}; {words}", status.message));
+        }
         TaskState::Failed => return PushFact::Refused(status.message),
         TaskState::Succeeded => {}
     }
@@ -67,7 +72,11 @@ mod tests {
     #[case::done(json!({"state": "Succeeded", "delivery": {"outcome": "Pushed"}}), PushFact::Pushed)]
     #[case::moved(json!({"state": "Succeeded", "delivery": {"outcome": "Moved"}}), PushFact::Moved)]
     #[case::refused(json!({"state": "Succeeded", "delivery": {"outcome": "Refused", "message": "protected"}}), PushFact::Refused("protected".into()))]
-    #[case::never_got_there(json!({"state": "Failed", "message": "no route"}), PushFact::Refused("no route".into()))]
+    #[case::never_begun(json!({"state": "Failed", "message": "no route"}), PushFact::Refused("no route".into()))]
+    #[case::not_known(
+        json!({"state": "Failed", "run": 2, "message": "no route"}),
+        PushFact::Refused("no route; an earlier try may have got there all the same, which a Retry looks for first".into())
+    )]
     fn a_push_is_what_its_sync_says(#[case] mut status: Value, #[case] expected: PushFact) {
         if let Some(push) = status.get_mut("delivery").map(Value::take) {
             status["delivery"] = json!({"stamp": {"run": 1, "podUID": "u"}, "push": push});

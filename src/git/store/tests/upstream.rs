@@ -334,3 +334,30 @@ async fn the_upstreams_people_cannot_say_that_a_phase_was_taken_back() {
     assert!(!world.git(&["ls-tree", "--name-only", "main"]).contains("ours"), "it is really taken back");
     assert_eq!(world.call(revert_of(&commit)).await, RevertAnswer::Done { commit: back });
 }
+
+#[tokio::test]
+async fn a_merge_of_an_earlier_ground_is_taken_though_the_upstream_went_on_meanwhile() {
+    let world = mirrored().await;
+    let ours = world.move_base("mine", "1");
+    let first = add(&world, "same", "theirs");
+    // What both come to conflicts with the phase, and is on no branch.
+    world.call(claim()).await;
+    let (start, _) = reviewed(&world).await;
+    assert_eq!(world.facts(&start).await.parents, [ours, first]);
+    work(&world, "other", "1").await;
+    world.move_base("other", "2");
+    let IntegrateBaseAnswer::Conflict { base, .. } = world.call(base_in()).await else { panic!("no conflict") };
+    assert_eq!(world.head(&RefName::new("refs/phasegate/ground/main").unwrap()), base, "a person can fetch it");
+    let resolution = world.commit(&world.head(&release()), "both", &[("other", Some("both"))]);
+    add(&world, "news", "1");
+    let resolve = Integrate {
+        resolves: Some(base),
+        upstream: Some(theirs()),
+        ..integrate_of(&resolution, MergeKind::Merge, "base-merge")
+    };
+    let answer = world.call(resolve).await;
+    assert!(matches!(answer, IntegrateAnswer::Integrated { .. }), "{answer:?}");
+    let (base, head) = reviewed(&world).await;
+    assert_eq!((world.file(&head, "news"), world.file(&head, "other")), ("1".into(), "both".into()));
+    merged(world.call(merge(&world, &base)).await);
+}

@@ -74,8 +74,18 @@ fn rollback(push: PushFact) -> Bench {
     seen(PushFact::Waiting).with(|w| w.gate_hash = "g2".into()), vec![],
     &["StopTasks", "Claim", "DropReview", "Enter(Reviewing)"], PhaseState::Reviewing, &["IntegrateBase"]
 )]
-#[case::that_may_have_been_begun_is_stopped_by_another_gate(
-    due().with(|w| w.gate_hash = "g2".into()), vec![],
+#[case::waits_for_the_turn(due().with(|w| w.has_turn = false), vec![], &[], PhaseState::Merging, &[])]
+#[case::is_begun_once_it_is_recorded(
+    seen(PushFact::Recorded), vec![pushing()], &["Push", "Pushing(m1)"], PhaseState::Merging, &["Push"]
+)]
+#[case::that_waits_is_let_go_while_suspended(
+    seen(PushFact::Waiting).with(|w| w.suspended = true), vec![], &["StopTasks", "DropPush"], PhaseState::Merging, &["StopTasks"]
+)]
+#[case::that_is_recorded_is_let_go_while_suspended(
+    seen(PushFact::Recorded).with(|w| w.suspended = true), vec![], &["StopTasks", "DropPush"], PhaseState::Merging, &["StopTasks"]
+)]
+#[case::that_is_recorded_is_stopped_by_another_gate(
+    seen(PushFact::Recorded).with(|w| w.gate_hash = "g2".into()), vec![],
     &["StopTasks", "Claim", "DropReview", "Enter(Reviewing)"], PhaseState::Reviewing, &["IntegrateBase"]
 )]
 #[case::that_waits_is_stopped_before_the_phase_is_given_up(

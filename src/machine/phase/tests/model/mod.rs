@@ -167,7 +167,12 @@ impl Model for Config {
                 PushFact::Active => {
                     steps.extend([Step::PushEnds(name.clone(), true), Step::PushEnds(name.clone(), false)]);
                 }
-                PushFact::NotAsked | PushFact::Missing | PushFact::Pushed | PushFact::Moved | PushFact::Refused(_) => {}
+                PushFact::NotAsked
+                | PushFact::Missing
+                | PushFact::Recorded
+                | PushFact::Pushed
+                | PushFact::Moved
+                | PushFact::Refused(_) => {}
             }
         }
         if self.base_moves && !world.base_moved {

@@ -219,7 +219,9 @@ fn facts(config: &Config, recorded: &Recorded, seen: &Objects) -> bench::World {
     let results = seen.results.iter().filter(|(_, result)| result.commit == reviewed);
     let pushed = phase.push.as_ref().and_then(|push| seen.pushes.get(&push.task)).map(|(_, push)| push.clone());
     let goes_out = config.delivers && phase.state == PhaseState::Merging;
-    let push = if goes_out { pushed.unwrap_or(PushFact::Missing) } else { PushFact::NotAsked };
+    let recorded_push = phase.push.as_ref().is_some_and(|push| !push.task.is_empty());
+    let unseen = if recorded_push { PushFact::Recorded } else { PushFact::Missing };
+    let push = if goes_out { pushed.unwrap_or(unseen) } else { PushFact::NotAsked };
     bench::World {
         spec_tasks: vec!["a".into()],
         max_attempts: config.max_attempts,
