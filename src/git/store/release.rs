@@ -40,11 +40,16 @@ impl Execute for ClaimRelease {
         if let Some(commit) = refs::find(repo, &self.tag).await? {
             let ours = refs::is_ancestor(repo, &commit, base).await?
                 && notes::is_of(repo, &commit, &self.phase, &self.release).await?;
-            let (tag, taken_back) = (self.tag, rollback::of(repo, &commit, base).await?);
+            let (tag, taken_back) = (self.tag.clone(), rollback::of(repo, &commit, base).await?);
             return Ok(match (ours, taken_back) {
                 (true, None) => {
                     let score = notes::score(repo, &commit).await?;
                     ClaimReleaseAnswer::Adopted { commit, tag, score }
+                }
+                // The version was set back to one before the last that was taken back: to start from there would lose what came
+                // between.
+                (true, Some(rollback)) if self.reapplies_later(repo, &rollback).await? => {
+                    ClaimReleaseAnswer::TagTaken { tag }
                 }
                 (true, Some(rollback)) => ClaimReleaseAnswer::RolledBack { commit, tag, rollback },
                 (false, _) => ClaimReleaseAnswer::TagTaken { tag },
@@ -82,6 +87,16 @@ impl Execute for ClaimRelease {
 }
 
 impl ClaimRelease {
+    /// Whether the release branch is to start with what a later rollback took away.
+    async fn reapplies_later(&self, repo: &Repo, rollback: &CommitId) -> Result<bool, StoreError> {
+        match &self.reapply {
+            Some(reapply) if reapply.rollback != *rollback => {
+                refs::is_ancestor(repo, rollback, &reapply.rollback).await
+            }
+            Some(_) | None => Ok(false),
+        }
+    }
+
     /// Whether the branch is what the phase left before it was rolled back (a hotfix has one name for all versions): all
     /// of it is on the base branch, so that nothing is lost.
     async fn starts_anew(&self, repo: &Repo, base: &CommitId, head: &CommitId) -> Result<bool, StoreError> {

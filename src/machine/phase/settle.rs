@@ -195,7 +195,9 @@ fn merged(commit: String, tag: String) -> Vec<Change> {
 }
 
 fn tag_taken(tag: &str) -> Change {
-    let message = format!("tag {tag} exists and is not this phase's; remove it or raise spec.version, then Retry");
+    let message = format!(
+        "tag {tag} exists, and is not this phase's or is that of an earlier version of it; raise spec.version, or remove the tag if it is nobody's, then Retry"
+    );
     Change::Escalate { reason: EscalationReason::TagTaken, message }
 }
 

@@ -257,8 +257,23 @@ async fn a_raised_version_starts_with_what_was_taken_away_and_its_files_are_back
     // And that can be taken back again, by itself.
     let revert = Revert { branch: branch("bugfix/phase-1-rollback-v1.1.0"), ..revert_of(&second) };
     let answer = world.call(revert).await;
-    let RevertAnswer::Reverted { tree, .. } = answer else { panic!("{answer:?}") };
+    let RevertAnswer::Reverted { commit, tree, base } = answer else { panic!("{answer:?}") };
     assert_eq!(tree, world.tree(&world.facts(&second).await.parents[0]));
+    let back = MergeToBase {
+        release: branch("bugfix/phase-1-rollback-v1.1.0"),
+        rolls_back: Some(second),
+        head: commit,
+        tree,
+        expected_base: base,
+        tags: Vec::new(),
+        ..merge_to_base::merge_of(&world, "uid-1")
+    };
+    let last = merge_to_base::merged(world.call(back).await);
+    // The first version does not come again: what the second added would be lost.
+    let before = world.refs();
+    let first = ClaimRelease { release: release(), tag: tag(), ..raised_after(last) };
+    assert_eq!(world.call(first).await, ClaimReleaseAnswer::TagTaken { tag: tag() });
+    assert_eq!(world.refs(), before);
 }
 
 #[tokio::test]
