@@ -56,7 +56,7 @@ merged_by_hand() {
   has "why prints how to clone" "clone stubborn" "$said"
   has "and how to have the merge gated" "retry $phase --commit" "$said"
   release=$(field "$CONFLICT" phase "$phase" .status.release.branch)
-  merge_in_clone "$release" > "$CACHE/logs/merged-by-hand.log" 2>&1 || true
+  merge_in_clone "$release" "$said" > "$CACHE/logs/merged-by-hand.log" 2>&1 || true
   ok "a person merges and pushes" git_in "$CONFLICT" stubborn rev-parse "bugfix/phase-${phase#meet-}-by-hand"
   ok "and has it gated" kubectl phasegate -n "$CONFLICT" retry "$phase" --commit "$(git -C "$MERGED_BY_HAND" rev-parse HEAD)"
   follow "$CONFLICT"
@@ -66,14 +66,15 @@ merged_by_hand() {
     "$(git_in "$CONFLICT" stubborn show main:greeting.txt | sort | paste -sd' ' -)"
 }
 
-# merge_in_clone RELEASE
+# merge_in_clone RELEASE WHY: with the command that `why` has printed, by a service account.
 merge_in_clone() {
+  local step
   rm -rf "$MERGED_BY_HAND"
   kubectl phasegate -n "$CONFLICT" clone --service-account fixer stubborn "$MERGED_BY_HAND"
   cd "$MERGED_BY_HAND" || return 1
-  git switch -c by-hand "origin/$1"
+  step=$(sed -n 's/^ *\(git switch -c by-hand .*[^ ]\)  *#.*/\1/p' <<< "$2")
   # They conflict.
-  git merge origin/HEAD || true
+  eval "${step/kubectl phasegate git/kubectl phasegate git --service-account fixer}" || true
   printf 'good at-11\ngood at-12\n' > greeting.txt
   git -c user.name=Fixer -c user.email=fixer@example.com commit -qam "Both"
   kubectl phasegate git --service-account fixer push origin "HEAD:bugfix/phase-$(cut -d- -f2 <<< "$1")-by-hand"

@@ -185,6 +185,11 @@ pub fn push_refs(phase_uid: &str) -> Result<RefName, InvalidName> {
     RefName::new(format!("refs/phasegate/push/{phase_uid}"))
 }
 
+/// What no developer could merge into a phase's release branch, for a person who merges by hand: no branch may hold it.
+pub fn to_merge(phase_uid: &str) -> Result<RefName, InvalidName> {
+    RefName::new(format!("refs/phasegate/to-merge/{phase_uid}"))
+}
+
 /// First line of the commit that joins the base branch and the upstream's.
 pub fn upstream_title(base: &RefName) -> String {
     format!("Merge {} of the upstream", base.short())

@@ -45,7 +45,7 @@ const FOR_PEOPLE: [(&str, &str); 7] = [
     ("transfer.hideRefs", "!refs/tags"),
     ("transfer.hideRefs", "!refs/notes"),
     // What a phase has to merge, where no branch holds it.
-    ("transfer.hideRefs", "!refs/phasegate/ground"),
+    ("transfer.hideRefs", "!refs/phasegate/to-merge"),
     ("uploadpack.allowAnySHA1InWant", "false"),
     ("receive.denyNonFastForwards", "true"),
 ];

@@ -21,6 +21,9 @@ pub struct Place {
 /// What goes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Rank {
+    /// What is judged and approved moves the base branch next, whoever came into its way while a person was waited for: to let
+    /// that go first would mean another review and another approval, again and again.
+    Due,
     /// What is under review, or past it, is brought to its end: to stop it would waste what it has cost.
     UnderWay,
     /// A hotfix is what cannot wait. It does not wait for phases that have not begun their review.
@@ -32,7 +35,9 @@ enum Rank {
 /// The place of a phase, by its record; none if it does not ask for the turn.
 pub fn place(name: &str, is_hotfix: bool, status: &PhaseStatus) -> Option<Place> {
     let since = status.turn_since.as_ref().filter(|_| needs_turn(status.state))?;
+    let is_due = status.state == PhaseState::Merging || is_pushed(status);
     let rank = match (is_under_way(status), is_hotfix) {
+        (true, _) if is_due => Rank::Due,
         (true, _) => Rank::UnderWay,
         (false, true) => Rank::Hotfix,
         (false, false) => Rank::Phase,
@@ -200,6 +205,17 @@ mod tests {
         let push = Some(PushStatus { task: "p.push0.m1".to_owned(), ..PushStatus::default() });
         let dependants: Vec<String> = dependants.iter().map(ToString::to_string).collect();
         assert_eq!(asks(&PhaseStatus { push, ..phase(state, None) }, suspended, &dependants), expected);
+    }
+
+    #[test]
+    fn what_is_approved_moves_the_base_branch_before_what_is_still_judged() {
+        let reviewed = |state, since| PhaseStatus {
+            review: Some(ReviewStatus { commit: "c".to_owned(), ..ReviewStatus::default() }),
+            ..phase(state, Some(since))
+        };
+        let (judged, approved) = (reviewed(PhaseState::Reviewing, 1), reviewed(PhaseState::Merging, 9));
+        let queue = [place("judged", true, &judged), place("approved", false, &approved)];
+        assert_eq!(holder(queue.into_iter().flatten()).as_deref(), Some("approved"));
     }
 
     #[test]

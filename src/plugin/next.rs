@@ -12,7 +12,7 @@ use crate::{
         Phase, ReviewResult,
         phase::{EscalationReason, PhaseState, PhaseStatus, PhaseTaskState, PhaseTaskStatus},
     },
-    git::flow::Line,
+    git::flow::{self, Line},
     machine::phase::{BASE_MERGE, RetryLeads, retry_leads},
 };
 
@@ -84,7 +84,8 @@ pub(crate) fn by_hand(phase: &Phase, look: &Look) -> Vec<String> {
         let merge = if status.tasks.iter().all(on_a_branch) {
             format!("git merge {commit}")
         } else {
-            "kubectl phasegate git fetch origin 'refs/phasegate/ground/*' && git merge FETCH_HEAD".to_owned()
+            let name = flow::to_merge(phase.metadata.uid.as_deref()?).ok()?;
+            format!("kubectl phasegate git fetch origin {name} && git merge FETCH_HEAD")
         };
         let fix = Line::of(&phase.spec).fix_branch("by-hand").ok()?;
         let (repository, fix) = (&phase.spec.repository_ref.name, fix.short());

@@ -107,8 +107,8 @@ async fn merge(repo: &Repo, name: &RefName, base: &CommitId, theirs: &CommitId) 
     Ok(Joint::At(joined))
 }
 
-/// A developer or a person may have to merge it, before any branch that they see holds it.
-pub(super) async fn keep(repo: &Repo, base: &RefName, joined: &CommitId) -> Result<(), StoreError> {
+/// A developer may be handed it to merge, before any branch holds it.
+async fn keep(repo: &Repo, base: &RefName, joined: &CommitId) -> Result<(), StoreError> {
     let name = RefName::new(format!("refs/phasegate/ground/{}", base.short()))?;
     let before = refs::find(repo, &name).await?;
     if before.as_ref() == Some(joined) {

@@ -4,12 +4,13 @@ use sha2::{Digest, Sha256};
 
 use super::{
     Execute, Repo, StoreError, commit,
-    ground::{self, Ground, ground},
+    ground::{Ground, ground},
     merge::{Joined, join},
     refs, release, rollback,
 };
 use crate::git::{
     command::Git,
+    flow,
     names::{CommitId, RefName, Rev, TreeId},
     ops::{CommitFacts, Conflict, Integrate, IntegrateAnswer, IntegrateBase, IntegrateBaseAnswer, MergeKind, Works},
 };
@@ -145,7 +146,13 @@ impl Execute for IntegrateBase {
                 Joined::Tree(tree) => tree,
                 Joined::Conflict(conflict) => {
                     // A person who merges by hand fetches it from there.
-                    ground::keep(repo, &self.base, side).await?;
+                    let name = flow::to_merge(&self.phase_uid)?;
+                    let before = refs::find(repo, &name).await?;
+                    if before.as_ref() != Some(side) {
+                        let mut transaction = refs::Transaction::default();
+                        transaction.update(&name, side.as_str(), before.as_ref().map(CommitId::as_str));
+                        transaction.commit(repo).await?;
+                    }
                     return Ok(IntegrateBaseAnswer::Conflict { base: side.clone(), conflict });
                 }
             };

@@ -156,7 +156,8 @@ impl Execute for MergeToBase {
         for (name, object) in tags.iter().filter_map(|(name, object)| Some((name, object.as_ref()?))) {
             moves.create(name, object);
         }
-        for (name, object) in refs::list(repo, &[&flow::push_refs(&self.phase.uid)?]).await? {
+        let (push, to_merge) = (flow::push_refs(&self.phase.uid)?, flow::to_merge(&self.phase.uid)?);
+        for (name, object) in refs::list(repo, &[&push, &to_merge]).await? {
             moves.delete(&name, &object);
         }
         moves.commit(repo).await?;
@@ -251,6 +252,12 @@ impl MergeToBase {
             }
         }
         if !tags.is_empty() {
+            // A crash may have left some of them to be made, and of what was prepared no more than those.
+            for name in wanted.iter().map(|tag| &tag.name) {
+                let is_made = tags.iter().all(|(known, _)| known != name)
+                    && refs::find(repo, name).await?.as_ref() == Some(&commit);
+                tags.extend(is_made.then(|| (name.clone(), None)));
+            }
             return Ok(Ok(Planned { commit, is_there, moves, tags }));
         }
         for tag in wanted {

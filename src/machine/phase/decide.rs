@@ -89,18 +89,15 @@ fn going_out(s: &Snapshot) -> Option<Outcome> {
     }
 }
 
-/// What cannot go on lets go of a push that has not begun: the turn, which comes with a push, is for others meanwhile.
+/// What cannot go on lets go of a push that has not begun, or came to nothing: the turn, which comes with a push, is for others
+/// meanwhile.
 fn let_go(s: &Snapshot) -> Outcome {
     match s.push {
         PushFact::Recorded | PushFact::Waiting => {
             Outcome { actions: vec![Action::StopTasks], changes: vec![Change::DropPush] }
         }
-        PushFact::NotAsked
-        | PushFact::Missing
-        | PushFact::Active
-        | PushFact::Pushed
-        | PushFact::Moved
-        | PushFact::Refused(_) => Outcome::default(),
+        PushFact::Moved | PushFact::Refused(_) => record(vec![Change::DropPush]),
+        PushFact::NotAsked | PushFact::Missing | PushFact::Active | PushFact::Pushed => Outcome::default(),
     }
 }
 
@@ -170,7 +167,7 @@ fn rolling_back(s: &Snapshot) -> Outcome {
         return act(vec![Action::StopTasks, Action::GiveUpRollback]);
     }
     if !s.dependants.at_work.is_empty() {
-        return Outcome::default();
+        return let_go(s);
     }
     if rollback.commit.is_none() {
         return if s.has_turn { act(vec![Action::Revert]) } else { Outcome::default() };

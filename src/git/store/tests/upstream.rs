@@ -261,6 +261,13 @@ async fn what_the_upstream_has_taken_reaches_the_base_as_that_very_commit_whatev
     assert_eq!(world.head(&branch("main")), commit);
     assert_eq!(world.git(&["rev-parse", "refs/tags/phase-1-v1.0.0"]), tag, "the tag is the object that was pushed");
     assert!(!world.refs().contains("refs/tags/phase-1-v1.1.0"));
+    // Killed while what was prepared was cleared away: a redo names the same tags.
+    let release = world.git(&["rev-parse", "refs/tags/release-v1.0.0"]);
+    world.git(&["update-ref", "refs/phasegate/push/uid-1/tags/release-v1.0.0", &release]);
+    let redo = MergeToBase { tags: merge(&world, &commit).tags, ..pushed };
+    let MergeToBaseAnswer::Merged { mut tags, .. } = world.call(redo).await else { panic!("not merged") };
+    tags.sort();
+    assert_eq!(tags, ["phase-1-v1.0.0", "release-v1.0.0"].map(|name| RefName::tag(name).unwrap()));
     world.git(&["fsck", "--strict"]);
 }
 
@@ -347,7 +354,7 @@ async fn a_merge_of_an_earlier_ground_is_taken_though_the_upstream_went_on_meanw
     work(&world, "other", "1").await;
     world.move_base("other", "2");
     let IntegrateBaseAnswer::Conflict { base, .. } = world.call(base_in()).await else { panic!("no conflict") };
-    assert_eq!(world.head(&RefName::new("refs/phasegate/ground/main").unwrap()), base, "a person can fetch it");
+    assert_eq!(world.head(&RefName::new("refs/phasegate/to-merge/uid-1").unwrap()), base, "a person can fetch it");
     let resolution = world.commit(&world.head(&release()), "both", &[("other", Some("both"))]);
     add(&world, "news", "1");
     let resolve = Integrate {
@@ -360,4 +367,5 @@ async fn a_merge_of_an_earlier_ground_is_taken_though_the_upstream_went_on_meanw
     let (base, head) = reviewed(&world).await;
     assert_eq!((world.file(&head, "news"), world.file(&head, "other")), ("1".into(), "both".into()));
     merged(world.call(merge(&world, &base)).await);
+    assert!(!world.refs().contains("refs/phasegate/to-merge"), "it is merged");
 }

@@ -81,6 +81,12 @@ fn rollback(push: PushFact) -> Bench {
 #[case::that_waits_is_let_go_while_suspended(
     seen(PushFact::Waiting).with(|w| w.suspended = true), vec![], &["StopTasks", "DropPush"], PhaseState::Merging, &["StopTasks"]
 )]
+#[case::that_came_to_nothing_is_let_go_while_suspended(
+    seen(PushFact::Moved).with(|w| w.suspended = true), vec![], &["DropPush"], PhaseState::Merging, &[]
+)]
+#[case::that_is_refused_is_let_go_while_suspended(
+    refused().with(|w| w.suspended = true), vec![], &["DropPush"], PhaseState::Merging, &[]
+)]
 #[case::that_is_recorded_is_let_go_while_suspended(
     seen(PushFact::Recorded).with(|w| w.suspended = true), vec![], &["StopTasks", "DropPush"], PhaseState::Merging, &["StopTasks"]
 )]
