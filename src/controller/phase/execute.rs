@@ -474,7 +474,7 @@ mod tests {
         let (service, mut handle) = tower_test::mock::pair::<Request<Body>, Response<Body>>();
         tokio::spawn(async move {
             while let Some((request, send)) = handle.next_request().await {
-                let name = there["metadata"]["name"].as_str().unwrap();
+                let name = there["metadata"]["name"].as_str().unwrap_or("nothing");
                 let (code, body) = match *request.method() {
                     Method::POST => (409, failure(409, "AlreadyExists")),
                     _ if request.uri().path().ends_with(&format!("/{name}")) => (200, there.clone()),
@@ -548,6 +548,56 @@ mod tests {
         assert!(!is_gone(&context, &holder("p", "phase")).await.unwrap());
         assert!(is_gone(&context, &holder("p", "an earlier one")).await.unwrap());
         assert!(is_gone(&context, &holder("q", "phase")).await.unwrap());
+    }
+
+    /// A cache that holds one object.
+    fn cache<K>(object: K) -> kube::runtime::reflector::Store<K>
+    where
+        K: Resource<DynamicType = ()> + Clone + 'static,
+    {
+        let (cache, mut writer) = kube::runtime::reflector::store();
+        writer.apply_watcher_event(&kube::runtime::watcher::Event::Apply(object));
+        cache
+    }
+
+    #[tokio::test]
+    async fn a_run_on_the_base_is_made_anew_once_its_reports_are_gone() {
+        let now: jiff::Timestamp = "2026-03-01T00:00:00Z".parse().unwrap();
+        let check =
+            json!({"name": "test", "image": "i", "script": "make", "reports": [{"format": "JUnit", "path": "r.xml"}]});
+        let repository = json!({
+            "apiVersion": "phasegate.dev/v1alpha1", "kind": "Repository", "metadata": {"name": "r", "namespace": "n"},
+            "spec": {"checks": [check]},
+        });
+        let mut phase = (*phase("phase")).clone();
+        let release = json!({"branch": "release/phase-1-v1", "base": commit("b"), "head": commit("a")});
+        let status = json!({"state": "Developing", "attempt": 1, "release": release});
+        phase.status = Some(serde_json::from_value(status).unwrap());
+        let phase = Arc::new(phase);
+        let mut context = operator(Value::Null);
+        context.stores.repositories = cache(serde_json::from_value(repository).unwrap());
+        let o = observe(phase.clone(), &context, true, now);
+        assert_eq!(missing_on_base(&o), ["test"], "it has not run");
+        let check = o.gate.as_ref().unwrap().checks[0].clone();
+        let run = build::base_check_task(&o, commit("b").as_str(), &check);
+        for (finished, expected) in [("2026-02-28T00:00:00Z", &[][..]), ("2026-01-01T00:00:00Z", &["test"][..])] {
+            let mut run = run.clone();
+            run.metadata.uid = Some("run".to_owned());
+            let status = json!({"state": "Succeeded", "run": 1, "finishedAt": finished});
+            run.status = Some(serde_json::from_value(status).unwrap());
+            context.stores.tasks = cache(run);
+            assert_eq!(missing_on_base(&observe(phase.clone(), &context, true, now)), expected, "finished {finished}");
+        }
+        // The API server of this test has nothing of that name: what was deleted meanwhile is fine.
+        let o = observe(phase, &context, true, now);
+        assert_eq!(ensure_base_check(&o, "test", &context).await.unwrap(), Answer::Done);
+    }
+
+    /// Checks that are to run on the base.
+    fn missing_on_base(o: &Observed) -> Vec<String> {
+        let missing =
+            o.snapshot.base_checks.iter().filter(|check| check.work == crate::machine::phase::CheckWork::Missing);
+        missing.map(|check| check.name.clone()).collect()
     }
 
     #[rstest::rstest]
