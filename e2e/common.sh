@@ -99,6 +99,12 @@ git_in() {
 # state_of NAMESPACE PHASE
 state_of() { kubectl -n "$1" get phase "$2" -o 'jsonpath={.status.state}' 2> /dev/null; }
 
+# no_pod_runs NAMESPACE: of a task.
+no_pod_runs() {
+  local pods
+  pods=$(kubectl -n "$1" get pods -l batch.kubernetes.io/job-name --field-selector=status.phase=Running -o name) && [ -z "$pods" ]
+}
+
 # Seconds that are left of the limit, counted from RUN_START.
 time_left() {
   local left=$((LIMIT - (SECONDS - RUN_START)))

@@ -26,8 +26,8 @@ const MAX_STDERR: usize = 16 << 10;
 /// Most bytes read of what a command answers, unless the caller says otherwise.
 const MAX_STDOUT: usize = 16 << 20;
 
-/// Bytes of an answer that are read at once where it is not kept.
-const PIECE: usize = 64 << 10;
+/// Bytes that are read and handed on at once where they are not kept.
+pub(crate) const PIECE: usize = 64 << 10;
 
 /// Most bytes that git takes at once, as `GIT_ALLOC_LIMIT`: what a packed object may come to in memory. Files above
 /// `core.bigFileThreshold` that are not packed as differences need none.
@@ -185,6 +185,12 @@ impl Git {
         let mut command = bare_command("git", &[]);
         command.arg(name).env("GIT_DIR", dir).env("GIT_ALLOC_LIMIT", MAX_OBJECT).current_dir("/");
         Self::of(command, name)
+    }
+
+    /// Makes an empty bare repository at `dir`, with nothing of a template.
+    pub(crate) async fn init(dir: &Path) -> Result<(), CommandError> {
+        let git = Self::new(dir, "init").args(["--quiet", "--bare", "--template=", "--object-format=sha1"]);
+        git.run().await.map(drop)
     }
 
     /// A command that was put together elsewhere, named in errors.

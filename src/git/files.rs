@@ -36,10 +36,10 @@ pub(super) fn remove(path: &Path) -> io::Result<()> {
 
 /// Brings a bare repository that was just made to the disk: `git init` itself leaves that to chance, and a repository without
 /// its HEAD is none. What was fetched into it git has seen to.
-pub(super) fn settle(repository: &Path) -> io::Result<()> {
+pub(super) async fn settle(repository: &Path) -> io::Result<()> {
     for name in ["HEAD", "config", "packed-refs", "objects/pack", "objects", "refs/heads", "refs/tags", "refs", "."] {
-        match fs::File::open(repository.join(name)) {
-            Ok(file) => file.sync_all()?,
+        match tokio::fs::File::open(repository.join(name)).await {
+            Ok(file) => file.sync_all().await?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(error),
         }

@@ -18,11 +18,11 @@ use tokio_util::io::ReaderStream;
 
 use super::{
     auth::Grant,
-    command::{Group, MAX_OBJECT, bare_command, end},
+    command::{Group, MAX_OBJECT, PIECE, bare_command, end},
     flow, hook,
     names::RepositoryId,
     request::{Bounded, is_gzip},
-    turns::Turn,
+    transfers::Permit,
 };
 
 /// Longest time of one transfer.
@@ -49,8 +49,6 @@ const FOR_PEOPLE: [(&str, &str); 7] = [
     ("uploadpack.allowAnySHA1InWant", "false"),
     ("receive.denyNonFastForwards", "true"),
 ];
-/// Bytes that are handed on at once.
-const PIECE: usize = 64 << 10;
 /// How a client asks for a newer protocol.
 const PROTOCOL: HeaderName = HeaderName::from_static("git-protocol");
 
@@ -139,7 +137,7 @@ impl Backend {
         grant: &Grant,
         parts: &Parts,
         body: Bounded,
-        turn: Turn,
+        permit: Permit,
     ) -> io::Result<Response> {
         let mut child = self.command(endpoint, repository, grant, parts).spawn()?;
         let group = Group::of(&child);
@@ -151,7 +149,7 @@ impl Backend {
         let watch = Watch { endpoint, repository: repository.to_string(), caller: grant.caller.clone() };
         tokio::spawn(async move {
             watch.until_end(child, group, stderr).await;
-            drop(turn);
+            drop(permit);
         });
         let mut stdout = BufReader::with_capacity(PIECE, stdout);
         let response = tokio::time::timeout(ANSWER_TIMEOUT, head(&mut stdout)).await;

@@ -17,7 +17,7 @@ pub mod people;
 mod request;
 pub mod server;
 pub mod store;
-mod turns;
+mod transfers;
 mod upkeep;
 
 pub use names::{CommitId, InvalidName, RefName, RepositoryId, Rev, TreeId};

@@ -38,7 +38,7 @@ use super::{
     people::People,
     request,
     store::{Execute, Store, StoreError},
-    turns::{NoTurn, Turns},
+    transfers::{Full, Transfers},
     upkeep,
 };
 use crate::keys::KeyFile;
@@ -161,7 +161,7 @@ struct Service {
     store: Store,
     auth: Authenticator,
     backend: Backend,
-    transfers: Turns,
+    transfers: Transfers,
     metrics: Metrics,
 }
 
@@ -176,7 +176,7 @@ async fn routes(args: &GitArgs, auth: Authenticator, counts: Metrics) -> Result<
     let store = Store::open(&args.root).await?;
     let hooks = hook::install(&args.root).map_err(|source| ServeError::Hook { path: args.root.clone(), source })?;
     let backend = Backend { root: args.root.clone(), hooks, max_push: args.max_push_mib << 20 };
-    let transfers = Turns::new(args.max_transfers.into());
+    let transfers = Transfers::new(args.max_transfers.into());
     let service = Arc::new(Service { store, auth, backend, transfers, metrics: counts });
     Ok(Router::new()
         .route("/ops/v1/{namespace}/{repository}/{operation}", post(operation))
@@ -375,14 +375,14 @@ async fn authorised(
     if endpoint.writes() && grant.push.is_empty() {
         return words(StatusCode::FORBIDDEN, &format!("{} may not push", grant.caller));
     }
-    let turn = match service.transfers.wait(&format!("{}/{}", id.namespace(), grant.caller), TRANSFER_WAIT).await {
-        Ok(turn) => turn,
+    let permit = match service.transfers.wait(&format!("{}/{}", id.namespace(), grant.caller), TRANSFER_WAIT).await {
+        Ok(permit) => permit,
         Err(full) => {
             let words = match full {
-                NoTurn::OfCaller(most) => {
+                Full::OfCaller(most) => {
                     format!("{} has {most} transfers under way, as many as one may have; try again", grant.caller)
                 }
-                NoTurn::OfAll => "too many transfers are under way; try again".to_owned(),
+                Full::OfAll => "too many transfers are under way; try again".to_owned(),
             };
             return turned_away(&Denied::Unavailable(words));
         }
@@ -394,7 +394,7 @@ async fn authorised(
             return words(refused.status, &refused.words);
         }
     };
-    match service.backend.serve(endpoint, id, grant, parts, body, turn).await {
+    match service.backend.serve(endpoint, id, grant, parts, body, permit).await {
         Ok(response) => response,
         Err(error) => {
             tracing::warn!(repository = %id, caller = grant.caller, %error, "transfer failed");

@@ -135,25 +135,27 @@ pub(super) enum UpkeepError {
 }
 
 async fn upkeep(dir: &Path) -> Result<Done, UpkeepError> {
-    let objects = dir.join("objects");
-    let looked = tokio::task::spawn_blocking(move || {
-        let cleared = clear_abandoned(&objects, ABANDONED)?;
-        Ok::<_, UpkeepError>((cleared, is_worth_it(&objects)?))
-    });
-    let (cleared, collected) = looked
-        .await
-        .unwrap_or_else(|error| Err(UpkeepError::Io { path: dir.to_owned(), source: io::Error::other(error) }))?;
+    let look = |objects: &Path| Ok((clear_abandoned(objects, ABANDONED)?, is_worth_it(objects)?));
+    let (cleared, collected) = at_objects(dir, look).await?;
     if collected {
         collect(dir).await?;
     }
     Ok(Done { cleared, collected })
 }
 
+/// Works at a repository's objects, on a thread that may wait for the disk.
+async fn at_objects<T: Send + 'static>(
+    dir: &Path,
+    work: impl FnOnce(&Path) -> Result<T, UpkeepError> + Send + 'static,
+) -> Result<T, UpkeepError> {
+    let objects = dir.join("objects");
+    let done = tokio::task::spawn_blocking(move || work(&objects)).await;
+    done.unwrap_or_else(|error| Err(UpkeepError::Io { path: dir.to_owned(), source: io::Error::other(error) }))
+}
+
 /// Packs what is reachable, drops what has been unreachable for two weeks (`gc.pruneExpire`), and writes the commit graph.
 pub(super) async fn collect(dir: &Path) -> Result<(), UpkeepError> {
-    let objects = dir.join("objects");
-    let freshened = tokio::task::spawn_blocking(move || freshen(&objects)).await;
-    freshened.unwrap_or_else(|error| Err(UpkeepError::Io { path: dir.to_owned(), source: io::Error::other(error) }))?;
+    at_objects(dir, freshen).await?;
     // What is unreachable and young goes into a pack of its own: left loose it would call for the next gc at once.
     let gc = Git::new(dir, "gc").args(["--quiet", "--cruft"]).timeout(LONGEST);
     // It writes the commit graph too.

@@ -66,11 +66,11 @@ pub(crate) fn commands(phase: &Phase, result: Option<&ReviewResult>, look: &Look
     }
 }
 
-/// The commit that no developer could merge into the release branch, if one is why the phase is parked.
-pub(crate) fn to_merge(status: &PhaseStatus) -> Option<&str> {
+/// The task with the commit that no developer could merge into the release branch, if one is why the phase is parked.
+pub(crate) fn to_merge(status: &PhaseStatus) -> Option<(&PhaseTaskStatus, &str)> {
     let stopped = status.escalation.as_ref()?.reason == EscalationReason::Conflict;
     let mut failed = status.tasks.iter().filter(|task| stopped && task.state == PhaseTaskState::Failed);
-    failed.find_map(|task| task.conflict.as_deref())
+    failed.find_map(|task| Some((task, task.conflict.as_deref()?)))
 }
 
 /// How a person merges what no developer could, step by step; nothing if that is not what the phase waits for.
@@ -78,14 +78,13 @@ pub(crate) fn by_hand(phase: &Phase, look: &Look) -> Vec<String> {
     let steps = || {
         let status = phase.status.as_ref()?;
         let release = &status.release.as_ref()?.branch;
-        let commit = to_merge(status)?;
-        // What the base branch and an upstream come to may be on no branch.
-        let on_a_branch = |task: &PhaseTaskStatus| task.name != BASE_MERGE || task.conflict.as_deref() != Some(commit);
-        let merge = if status.tasks.iter().all(on_a_branch) {
-            format!("git merge {commit}")
-        } else {
+        let (task, commit) = to_merge(status)?;
+        let merge = if task.name == BASE_MERGE {
+            // What the base branch and an upstream come to may be on no branch.
             let name = flow::to_merge(phase.metadata.uid.as_deref()?).ok()?;
             format!("kubectl phasegate git fetch origin {name} && git merge FETCH_HEAD")
+        } else {
+            format!("git merge {commit}")
         };
         let fix = Line::of(&phase.spec).fix_branch("by-hand").ok()?;
         let (repository, fix) = (&phase.spec.repository_ref.name, fix.short());

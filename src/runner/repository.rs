@@ -146,8 +146,13 @@ impl PodRepository {
     }
 
     async fn fetch(&self, from: &str, to: &str, longest: Duration) -> Result<(), TransferError> {
+        self.fetch_with(&[], from, to, longest).await
+    }
+
+    async fn fetch_with(&self, options: &[&str], from: &str, to: &str, longest: Duration) -> Result<(), TransferError> {
         let refspec = format!("+{from}:{to}");
-        let arguments = ["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", &self.url, &refspec];
+        let arguments = ["fetch", "--quiet", "--no-tags", "--no-write-fetch-head"];
+        let arguments = [&arguments, options, &[&*self.url, &*refspec]].concat();
         self.insist(&arguments, longest).await.map(drop)
     }
 
@@ -211,9 +216,7 @@ impl PodRepository {
 
     /// Makes this folder what it is in the git service: what is not there any more goes here, too.
     pub(super) async fn fetch_mirror(&self, longest: Duration) -> Result<(), TransferError> {
-        let spec = "+refs/upstream/*:refs/upstream/*";
-        let arguments = ["fetch", "--quiet", "--no-tags", "--prune", "--no-write-fetch-head", &self.url, spec];
-        self.insist(&arguments, longest).await.map(drop)
+        self.fetch_with(&["--prune"], "refs/upstream/*", "refs/upstream/*", longest).await
     }
 
     /// The mirror of an upstream, as it is here: names and objects.
@@ -224,12 +227,12 @@ impl PodRepository {
     }
 
     /// Pushes the mirror of an upstream as it is here, if the service still has it as it was `before`. Another Sync may have
-    /// seen more of the upstream meanwhile: then [`is_stale`] holds of the error.
+    /// seen more of the upstream meanwhile: then [`is_stale`] holds of the error. What was pushed.
     pub(super) async fn push_mirror(
         &self,
         before: &BTreeMap<String, String>,
         longest: Duration,
-    ) -> Result<(), TransferError> {
+    ) -> Result<BTreeMap<String, String>, TransferError> {
         let now = self.mirror().await?;
         let gone: Vec<(&String, &str)> =
             before.keys().filter(|name| !now.contains_key(*name)).map(|name| (name, "")).collect();
@@ -245,7 +248,7 @@ impl PodRepository {
             let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
             self.insist(&arguments, longest).await?;
         }
-        Ok(())
+        Ok(now)
     }
 
     /// Whether a commit is in the history of another; not if one of them is not here.
@@ -288,8 +291,12 @@ impl PodRepository {
 
 /// Whether a push of the mirror met another Sync's.
 pub(super) fn is_stale(error: &TransferError) -> bool {
-    let words = [STALE, "cannot lock ref", "failed to update ref", "atomic transaction failed"];
-    matches!(error, TransferError::Git(CommandError::Failed { stderr, .. }) if words.iter().any(|word| stderr.contains(word)))
+    matches!(error, TransferError::Git(CommandError::Failed { stderr, .. }) if stderr.contains(STALE) || is_busy(stderr))
+}
+
+/// Whether git says that a reference was locked by another writer, or moved under its hands: another try may find it free.
+pub(super) fn is_busy(words: &str) -> bool {
+    ["cannot lock ref", "failed to update ref", "atomic transaction failed"].iter().any(|busy| words.contains(busy))
 }
 
 /// Whether the same transfer would fail again: the service knows the caller, and says no.

@@ -7,13 +7,13 @@ use std::{collections::BTreeMap, time::Duration};
 
 use tracing::info;
 
-use push::Said;
+use push::Standing;
 
 use super::{
     Places, PodArgs,
     client::{CallError, RunnerClient},
     protocol::{DeliveryReport, MAX_HEADS},
-    repository::{PodRepository, TransferError, is_stale},
+    repository::{PodRepository, TransferError, is_busy, is_stale},
     upstream::{Remote, UpstreamError},
 };
 use crate::{
@@ -21,7 +21,7 @@ use crate::{
         agent_task::{Push, PushAnswer, PushOutcome, Role},
         repository::Upstream,
     },
-    git::command::CommandError,
+    git::{command::CommandError, flow},
 };
 
 /// How long to wait for the operator.
@@ -89,6 +89,14 @@ struct Done {
     push: Option<PushAnswer>,
 }
 
+impl Done {
+    fn new(mirrored: &BTreeMap<String, String>, push: Option<PushAnswer>) -> Self {
+        let branch = |name: &str| Some(name.strip_prefix(flow::UPSTREAM)?.strip_prefix("heads/")?.to_owned());
+        let head = |(name, commit): (&String, &String)| Some((branch(name)?, commit.clone()));
+        Self { heads: mirrored.iter().filter_map(head).take(MAX_HEADS).collect(), push }
+    }
+}
+
 /// Mirrors the upstream once, pushes to it if the task says so, and reports.
 ///
 /// # Errors
@@ -128,31 +136,36 @@ async fn run(
 ) -> Result<Done, SyncError> {
     repository.init().await?;
     let remote = Remote::open(upstream, &places.upstream, repository.folder()).await?;
-    let heads = mirror(repository, &remote, upstream).await?;
-    let Some(push) = push else { return Ok(Done { heads, push: None }) };
+    let mirrored = mirror(repository, &remote, upstream).await?;
+    let Some(push) = push else { return Ok(Done::new(&mirrored, None)) };
     push::fetch(repository, push).await?;
-    // An earlier run may have pushed it and been lost before it could say so.
-    if let Some(answer) = push::stands(repository, push).await? {
-        return Ok(Done { heads, push: Some(answer) });
-    }
-    let Said::Rejected(words) = push::push(repository, &remote, push).await? else {
-        return Ok(Done { heads, push: Some(PushAnswer { outcome: PushOutcome::Pushed, message: String::new() }) });
+    let missing = match push::stands(repository, push, &mirrored).await? {
+        Standing::Due(missing) => missing,
+        // An earlier run may have pushed it and been lost before it could say so.
+        Standing::Settled(answer) => return Ok(Done::new(&mirrored, Some(answer))),
+    };
+    let Some(words) = push::push(repository, &remote, &missing).await? else {
+        return Ok(Done::new(&mirrored, Some(push::taken())));
     };
     // Servers have many words for no. What the upstream holds now says what came of it, and whoever goes on has to see it.
-    let heads = mirror(repository, &remote, upstream).await?;
-    match push::stands(repository, push).await? {
-        Some(answer) => Ok(Done { heads, push: Some(answer) }),
-        None if push::is_busy(&words) => Err(SyncError::Busy(words)),
-        None => Ok(Done { heads, push: Some(PushAnswer { outcome: PushOutcome::Refused, message: words }) }),
-    }
+    let mirrored = mirror(repository, &remote, upstream).await?;
+    let answer = match push::stands(repository, push, &mirrored).await? {
+        Standing::Settled(answer) => answer,
+        Standing::Due(_) if is_busy(&words) => return Err(SyncError::Busy(words)),
+        Standing::Due(_) => PushAnswer { outcome: PushOutcome::Refused, message: words },
+    };
+    Ok(Done::new(&mirrored, Some(answer)))
 }
 
+/// Makes the mirror in the git service what the upstream is; its references.
 async fn mirror(
     repository: &PodRepository,
     remote: &Remote,
     upstream: &Upstream,
 ) -> Result<BTreeMap<String, String>, SyncError> {
-    for left in (0..LOOKS).rev() {
+    let mut left = LOOKS;
+    loop {
+        left -= 1;
         // What was mirrored before need not come from far away again.
         repository.fetch_mirror(TRANSFER).await?;
         let before = repository.mirror().await?;
@@ -161,17 +174,9 @@ async fn mirror(
         info!("pushing to the git service");
         match repository.push_mirror(&before, TRANSFER).await {
             Err(error) if left > 0 && is_stale(&error) => info!("another Sync was faster; looking again"),
-            done => {
-                done?;
-                break;
-            }
+            done => return Ok(done?),
         }
     }
-    let format = "--format=%(refname:lstrip=3) %(objectname)";
-    let heads = repository.git(&["for-each-ref", format, "refs/upstream/heads"]).run().await?;
-    let text = heads.text();
-    let pairs = text.lines().filter_map(|line| line.split_once(' '));
-    Ok(pairs.take(MAX_HEADS).map(|(name, commit)| (name.to_owned(), commit.to_owned())).collect())
 }
 
 /// Git's words about credentials name no Secret.

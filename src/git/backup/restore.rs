@@ -136,7 +136,7 @@ fn choose(
 /// A repository with the references of a bundle, checked by git.
 async fn build(id: &RepositoryId, bundle: &Path, scratch: &Path) -> Result<PathBuf, BackupError> {
     let dir = scratch.join(format!("{}.git", bundle.file_stem().unwrap_or_default().to_string_lossy()));
-    Git::new(&dir, "init").args(["--quiet", "--bare", "--template=", "--object-format=sha1"]).run().await?;
+    Git::init(&dir).await?;
     let from = bundle.to_string_lossy();
     let fetch = ["--quiet", "--no-tags", "--no-write-fetch-head", "--", &*from, "+refs/*:refs/*"];
     // What is on the volume by now was checked when it was pushed; an old blemish must not keep a backup from being restored.
@@ -149,7 +149,7 @@ async fn build(id: &RepositoryId, bundle: &Path, scratch: &Path) -> Result<PathB
         .await?;
     let head = Git::new(&dir, "bundle").args(["list-heads", &*from, "HEAD"]).answer().await?.text();
     point(&dir, head.split(' ').next().unwrap_or_default()).await?;
-    files::settle(&dir).map_err(io("write to the disk", &dir))?;
+    files::settle(&dir).await.map_err(io("write to the disk", &dir))?;
     tracing::debug!(repository = %id, "built");
     Ok(dir)
 }

@@ -110,7 +110,7 @@ async fn references(id: &RepositoryId, dir: &Path) -> Result<String, BackupError
 /// twice, and leaves out those that have moved between.
 async fn still(dir: &Path, references: &str, scratch: &Path) -> Result<PathBuf, BackupError> {
     let still = scratch.join("still.git");
-    Git::new(&still, "init").args(["--quiet", "--bare", "--template=", "--object-format=sha1"]).run().await?;
+    Git::init(&still).await?;
     let borrows = still.join("objects/info/alternates");
     std::fs::create_dir_all(still.join("objects/info")).map_err(io("make the folder of", &borrows))?;
     let objects = std::path::absolute(dir.join("objects")).map_err(io("find", dir))?;

@@ -2,7 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use super::{Execute, Repo, StoreError, integrate::require_uid, refs, release::holders};
+use super::{
+    Execute, Repo, StoreError,
+    integrate::require_uid,
+    refs,
+    release::{CLAIMS, holders},
+};
 use crate::git::{
     flow,
     names::RefName,
@@ -43,7 +48,7 @@ impl Execute for ArchiveRefs {
 
 impl ArchiveRefs {
     async fn is_claimed_by_another(&self, repo: &Repo, found: &BTreeMap<RefName, String>) -> Result<bool, StoreError> {
-        let claims = found.iter().filter(|(name, _)| name.as_str().starts_with("refs/phasegate/claims/"));
+        let claims = found.iter().filter(|(name, _)| name.as_str().starts_with(CLAIMS));
         let claims = claims.map(|(name, blob)| (name.clone(), blob.clone())).collect();
         Ok(holders(repo, &claims).await?.values().any(|holder| holder.uid != self.owner_uid))
     }

@@ -61,8 +61,8 @@ async fn create(repo: &Repo) -> Result<(), StoreError> {
     if unfinished.exists() {
         tokio::fs::remove_dir_all(&unfinished).await.map_err(StoreError::io("remove", &unfinished))?;
     }
-    Git::new(&unfinished, "init").args(["--quiet", "--bare", "--template=", "--object-format=sha1"]).run().await?;
-    files::settle(&unfinished).map_err(StoreError::io("write to the disk", &unfinished))?;
+    Git::init(&unfinished).await?;
+    files::settle(&unfinished).await.map_err(StoreError::io("write to the disk", &unfinished))?;
     tokio::fs::rename(&unfinished, &repo.dir).await.map_err(StoreError::io("rename", &unfinished))?;
     tracing::info!(repository = %repo.id, "created the repository");
     Ok(())

@@ -6,13 +6,27 @@
 use super::{
     Repo, StoreError, commit,
     merge::{Joined, join},
-    refs, rollback,
+    refs,
 };
 use crate::git::{
     flow,
     names::{CommitId, RefName, Rev},
     ops::{Conflict, Signature},
 };
+
+/// How the line of a commit begins with which the upstream came in.
+const UPSTREAM: &str = "Phasegate-Upstream";
+
+/// The line by which a commit says that the upstream came in with it: both sides in one, or the merge of a phase whose developer
+/// joined what git could not.
+pub(super) fn trailer(upstream: &CommitId) -> String {
+    format!("{UPSTREAM}: {upstream}")
+}
+
+/// What a message says of the upstream that came in with its commit.
+pub(super) fn upstream_in(message: &str) -> Option<&str> {
+    commit::trailer(message, UPSTREAM)
+}
 
 /// What a phase is compared with, and merged on top of.
 #[derive(Debug)]
@@ -101,7 +115,7 @@ async fn merge(repo: &Repo, name: &RefName, base: &CommitId, theirs: &CommitId) 
     // The later of the two dates: from the commits, so that it is the same whenever it is made.
     let seconds = commit::read(repo, base).await?.seconds.max(commit::read(repo, theirs).await?.seconds);
     let author = Signature { name: "phasegate".to_owned(), email: "git@phasegate.dev".to_owned(), seconds };
-    let message = commit::message(&flow::upstream_title(name), "", &rollback::brought(theirs));
+    let message = commit::message(&flow::upstream_title(name), "", &trailer(theirs));
     let joined = commit::create(repo, &tree, &[base, theirs], &message, &author).await?;
     keep(repo, name, &joined).await?;
     Ok(Joint::At(joined))
@@ -110,11 +124,5 @@ async fn merge(repo: &Repo, name: &RefName, base: &CommitId, theirs: &CommitId) 
 /// A developer may be handed it to merge, before any branch holds it.
 async fn keep(repo: &Repo, base: &RefName, joined: &CommitId) -> Result<(), StoreError> {
     let name = RefName::new(format!("refs/phasegate/ground/{}", base.short()))?;
-    let before = refs::find(repo, &name).await?;
-    if before.as_ref() == Some(joined) {
-        return Ok(());
-    }
-    let mut transaction = refs::Transaction::default();
-    transaction.update(&name, joined.as_str(), before.as_ref().map(CommitId::as_str));
-    transaction.commit(repo).await
+    refs::put(repo, &name, joined).await
 }

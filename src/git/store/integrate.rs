@@ -4,9 +4,9 @@ use sha2::{Digest, Sha256};
 
 use super::{
     Execute, Repo, StoreError, commit,
-    ground::{Ground, ground},
+    ground::{self, Ground, ground},
     merge::{Joined, join},
-    refs, release, rollback,
+    refs, release,
 };
 use crate::git::{
     command::Git,
@@ -83,28 +83,23 @@ impl Integrate {
     /// Whether what the source resolves is still a part of what the phase builds upon.
     async fn is_due(&self, repo: &Repo, resolves: &CommitId) -> Result<bool, StoreError> {
         let ground = ground(repo, &self.base, self.upstream.as_ref()).await?;
-        let mut parts = vec![resolves.clone()];
-        if refs::resolve(repo, resolves.as_str()).await?.is_some() {
-            let earlier = commit::read(repo, resolves).await?;
-            // An earlier ground is on no branch. What it joined is still beneath, while the upstream went on.
-            if commit::trailer(&earlier.message, rollback::UPSTREAM).is_some() && earlier.parents.len() == 2 {
-                parts.extend(earlier.parents);
+        if is_beneath(repo, &ground, resolves).await? {
+            return Ok(true);
+        }
+        if refs::resolve(repo, resolves.as_str()).await?.is_none() {
+            return Ok(false);
+        }
+        // An earlier ground is on no branch. What it joined is still beneath, while the upstream went on.
+        let earlier = commit::read(repo, resolves).await?;
+        if ground::upstream_in(&earlier.message).is_none() || earlier.parents.len() != 2 {
+            return Ok(false);
+        }
+        for joined in &earlier.parents {
+            if !is_beneath(repo, &ground, joined).await? {
+                return Ok(false);
             }
         }
-        let mut held = Vec::new();
-        for part in &parts {
-            held.push(self.is_held(repo, &ground, part).await?);
-        }
-        Ok(held[0] || (held.len() > 1 && held[1..].iter().all(|held| *held)))
-    }
-
-    async fn is_held(&self, repo: &Repo, ground: &Ground, commit: &CommitId) -> Result<bool, StoreError> {
-        for side in ground.sides() {
-            if holds(repo, side, commit).await? {
-                return Ok(true);
-            }
-        }
-        Ok(false)
+        Ok(true)
     }
 
     /// The commit of the base branch that the source merges, unless it is in the source's history: then it comes with that.
@@ -112,6 +107,16 @@ impl Integrate {
         let Some(resolves) = &self.resolves else { return Ok(None) };
         Ok((!refs::is_ancestor(repo, resolves, source).await?).then_some(resolves))
     }
+}
+
+/// Whether a side of the ground holds a commit.
+async fn is_beneath(repo: &Repo, ground: &Ground, commit: &CommitId) -> Result<bool, StoreError> {
+    for side in ground.sides() {
+        if holds(repo, side, commit).await? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Whether a branch with this head holds a commit; not if the commit itself is gone.
@@ -146,13 +151,7 @@ impl Execute for IntegrateBase {
                 Joined::Tree(tree) => tree,
                 Joined::Conflict(conflict) => {
                     // A person who merges by hand fetches it from there.
-                    let name = flow::to_merge(&self.phase_uid)?;
-                    let before = refs::find(repo, &name).await?;
-                    if before.as_ref() != Some(side) {
-                        let mut transaction = refs::Transaction::default();
-                        transaction.update(&name, side.as_str(), before.as_ref().map(CommitId::as_str));
-                        transaction.commit(repo).await?;
-                    }
+                    refs::put(repo, &flow::to_merge(&self.phase_uid)?, side).await?;
                     return Ok(IntegrateBaseAnswer::Conflict { base: side.clone(), conflict });
                 }
             };

@@ -75,6 +75,17 @@ pub(super) async fn resolve(repo: &Repo, rev: &str) -> Result<Option<CommitId>, 
     }
 }
 
+/// Moves a reference that nobody else writes, or makes it; nothing is done if it is there already.
+pub(super) async fn put(repo: &Repo, name: &RefName, commit: &CommitId) -> Result<(), StoreError> {
+    let before = find(repo, name).await?;
+    if before.as_ref() == Some(commit) {
+        return Ok(());
+    }
+    let mut transaction = Transaction::default();
+    transaction.update(name, commit.as_str(), before.as_ref().map(CommitId::as_str));
+    transaction.commit(repo).await
+}
+
 /// The commit at a reference, if it exists.
 pub(super) async fn find(repo: &Repo, name: &RefName) -> Result<Option<CommitId>, StoreError> {
     resolve(repo, name.as_str()).await

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{
     Execute, Repo, StoreError, commit,
-    ground::{Ground, Joint, ground},
+    ground::{self, Ground, Joint, ground},
     integrate::{require_uid, works},
     merge::Joined,
     notes, refs, rollback,
@@ -20,7 +20,7 @@ use crate::git::{
 };
 
 /// Where claims are.
-const CLAIMS: &str = "refs/phasegate/claims";
+pub(super) const CLAIMS: &str = "refs/phasegate/claims";
 /// Most tags of one merge.
 const MAX_TAGS: usize = 10;
 
@@ -242,33 +242,39 @@ impl MergeToBase {
                 Err(refusal) => return Ok(Err(refusal)),
             }
         };
-        let prepared = if self.pushed.as_ref() == Some(&commit) { self.prepared_tags(repo).await? } else { Vec::new() };
+        Ok(self.due_tags(repo, &commit, wanted).await?.map(|tags| Planned { commit, is_there, moves, tags }))
+    }
+
+    /// The tags of a merge, those still to be made with their objects. What went out before an edit of the spec has the tags of
+    /// then, as they went out.
+    async fn due_tags(
+        &self,
+        repo: &Repo,
+        commit: &CommitId,
+        wanted: Vec<&TagSpec>,
+    ) -> Result<Result<Vec<(RefName, Option<String>)>, MergeToBaseAnswer>, StoreError> {
+        let prepared = if self.pushed.as_ref() == Some(commit) { self.prepared_tags(repo).await? } else { Vec::new() };
+        let goes_on = !prepared.is_empty();
+        let unmade = wanted.into_iter().filter(|tag| prepared.iter().all(|(name, _)| *name != tag.name));
+        let unmade: Vec<&TagSpec> = unmade.collect();
         let mut tags = Vec::new();
         for (name, object) in prepared {
             match refs::find(repo, &name).await? {
-                Some(found) if found == commit => tags.push((name, None)),
+                Some(found) if found == *commit => tags.push((name, None)),
                 Some(_) => return Ok(Err(MergeToBaseAnswer::TagTaken { tag: name })),
                 None => tags.push((name, Some(object))),
             }
         }
-        if !tags.is_empty() {
-            // A crash may have left some of them to be made, and of what was prepared no more than those.
-            for name in wanted.iter().map(|tag| &tag.name) {
-                let is_made = tags.iter().all(|(known, _)| known != name)
-                    && refs::find(repo, name).await?.as_ref() == Some(&commit);
-                tags.extend(is_made.then(|| (name.clone(), None)));
-            }
-            return Ok(Ok(Planned { commit, is_there, moves, tags }));
-        }
-        for tag in wanted {
-            let object = match refs::find(repo, &tag.name).await? {
-                Some(found) if found == commit => None,
+        for tag in unmade {
+            match refs::find(repo, &tag.name).await? {
+                Some(found) if found == *commit => tags.push((tag.name.clone(), None)),
+                // A crash may have left less of what was prepared than was made: the rest is found, and nothing else is made.
+                _ if goes_on => {}
                 Some(_) => return Ok(Err(MergeToBaseAnswer::TagTaken { tag: tag.name.clone() })),
-                None => Some(self.write_tag(repo, tag, &commit).await?),
-            };
-            tags.push((tag.name.clone(), object));
+                None => tags.push((tag.name.clone(), Some(self.write_tag(repo, tag, commit).await?))),
+            }
         }
-        Ok(Ok(Planned { commit, is_there, moves, tags }))
+        Ok(Ok(tags))
     }
 
     /// What the upstream has taken, if the base branch can go on to it: the merge of this head that was made for it.
@@ -341,7 +347,7 @@ impl MergeToBase {
             return Ok(Err(MergeToBaseAnswer::NotReviewed { reason }));
         }
         let trailer = match (&ground.joined, &ground.upstream) {
-            (Joint::Apart(_), Some(theirs)) => format!("{trailer}\n{}", rollback::brought(theirs)),
+            (Joint::Apart(_), Some(theirs)) => format!("{trailer}\n{}", ground::trailer(theirs)),
             (Joint::Apart(_) | Joint::At(_), _) => trailer.to_owned(),
         };
         let message = commit::message(&self.title, &self.body, &trailer);

@@ -2,7 +2,7 @@
 
 use super::{
     Execute, Repo, StoreError, commit,
-    ground::{Joint, ground},
+    ground::{self, Joint, ground},
     integrate::require_uid,
     merge::{Joined, join},
     notes, refs,
@@ -17,14 +17,6 @@ use crate::git::{
 /// The line by which the base branch says that a merge was taken back.
 pub(super) fn trailer(merge: &CommitId) -> String {
     format!("Phasegate-Rollback: {merge}")
-}
-
-/// How the line of a commit begins with which the upstream came in.
-pub(super) const UPSTREAM: &str = "Phasegate-Upstream";
-
-/// The line by which a merge says that the upstream came in with it, because git could not join the two.
-pub(super) fn brought(upstream: &CommitId) -> String {
-    format!("{UPSTREAM}: {upstream}")
 }
 
 /// The commit of the base branch that took a merge back, if there is one. Its gate note says that it is ours: commits of an
@@ -92,7 +84,7 @@ impl Execute for Revert {
         }
         let merged = commit::read(repo, &self.merge).await?;
         if !self.give_up
-            && let Some(upstream) = commit::trailer(&merged.message, UPSTREAM)
+            && let Some(upstream) = ground::upstream_in(&merged.message)
         {
             // Without it git would take their work away too, and believe for good that the base branch has it.
             return Ok(RevertAnswer::WithUpstream { upstream: CommitId::new(upstream)? });

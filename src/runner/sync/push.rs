@@ -17,12 +17,17 @@ const MAX_WORDS: usize = 2000;
 /// Where the pod has what the git service keeps for it.
 const PUSH: &str = "refs/push";
 
-/// What the upstream said to a push.
-pub(super) enum Said {
-    /// It has all of it.
-    Yes,
-    /// It has nothing more than before, and says why.
-    Rejected(String),
+/// How a push stands by what was just mirrored.
+pub(super) enum Standing<'a> {
+    /// The upstream has it, or has moved so that it must not go out.
+    Settled(PushAnswer),
+    /// These references are to be pushed.
+    Due(Vec<&'a PushReference>),
+}
+
+/// The answer of an upstream that has all of it.
+pub(super) fn taken() -> PushAnswer {
+    PushAnswer { outcome: PushOutcome::Pushed, message: String::new() }
 }
 
 /// Fetches what is to go out from the git service.
@@ -30,20 +35,23 @@ pub(super) async fn fetch(repository: &PodRepository, push: &Push) -> Result<(),
     Ok(repository.fetch_folder(&push.from, PUSH, TRANSFER).await?)
 }
 
-/// How a push stands by what was just mirrored: the upstream has it, or has moved so that it must not go out. `None` if it is
-/// to be pushed.
-pub(super) async fn stands(repository: &PodRepository, push: &Push) -> Result<Option<PushAnswer>, SyncError> {
-    let mirror = repository.mirror().await?;
-    if missing(repository, push, &mirror).await?.is_empty() {
-        return Ok(Some(PushAnswer { outcome: PushOutcome::Pushed, message: String::new() }));
+/// Compares a push with what was just mirrored.
+pub(super) async fn stands<'a>(
+    repository: &PodRepository,
+    push: &'a Push,
+    mirror: &BTreeMap<String, String>,
+) -> Result<Standing<'a>, SyncError> {
+    let missing = missing(repository, push, mirror).await?;
+    if missing.is_empty() {
+        return Ok(Standing::Settled(taken()));
     }
-    let Some(commit) = push.references.first().map(|reference| &reference.object) else { return Ok(None) };
-    let Some(base) = mirrored(&mirror, &push.base) else { return Ok(None) };
+    let commit = push.references.first().map(|reference| &reference.object);
+    let (Some(commit), Some(base)) = (commit, mirrored(mirror, &push.base)) else { return Ok(Standing::Due(missing)) };
     if repository.is_ancestor(base, commit).await? || repository.is_ancestor(commit, base).await? {
-        return Ok(None);
+        return Ok(Standing::Due(missing));
     }
     let message = text::cut(&format!("{} of the upstream is at {base} by now", push.base), MAX_WORDS);
-    Ok(Some(PushAnswer { outcome: PushOutcome::Moved, message }))
+    Ok(Standing::Settled(PushAnswer { outcome: PushOutcome::Moved, message }))
 }
 
 /// What the upstream does not have yet. A branch there may have gone on.
@@ -73,35 +81,37 @@ fn mirrored<'a>(mirror: &'a BTreeMap<String, String>, name: &str) -> Option<&'a 
     mirror.get(&format!("{}{}", flow::UPSTREAM, name.strip_prefix("refs/")?))
 }
 
-/// Pushes what the upstream does not have yet.
-pub(super) async fn push(repository: &PodRepository, remote: &Remote, push: &Push) -> Result<Said, SyncError> {
-    let missing = missing(repository, push, &repository.mirror().await?).await?;
+/// Pushes these references; why the upstream rejects them, if it does.
+pub(super) async fn push(
+    repository: &PodRepository,
+    remote: &Remote,
+    missing: &[&PushReference],
+) -> Result<Option<String>, SyncError> {
     let specs: Vec<String> =
         missing.iter().map(|reference| format!("{}:{}", reference.object, reference.name)).collect();
     tracing::info!(?specs, url = remote.url(), "pushing to the upstream");
     let answer = repository.push_upstream(remote, &["--atomic"], &specs, TRANSFER).await?;
     if answer.code == 0 || !answer.stderr.contains("does not support --atomic") {
-        return said(answer);
+        return rejection(answer);
     }
     // The branch first: a tag must not speak of what did not arrive.
     for spec in &specs {
-        if let Said::Rejected(words) =
-            said(repository.push_upstream(remote, &[], std::slice::from_ref(spec), TRANSFER).await?)?
-        {
-            return Ok(Said::Rejected(words));
+        let answer = repository.push_upstream(remote, &[], std::slice::from_ref(spec), TRANSFER).await?;
+        if let Some(words) = rejection(answer)? {
+            return Ok(Some(words));
         }
     }
-    Ok(Said::Yes)
+    Ok(None)
 }
 
-/// What an upstream answered. An error is one that another try may not meet.
-fn said(answer: Answer) -> Result<Said, SyncError> {
+/// Why an upstream rejects what was pushed, if it does. An error is one that another try may not meet.
+fn rejection(answer: Answer) -> Result<Option<String>, SyncError> {
     if answer.code == 0 {
-        return Ok(Said::Yes);
+        return Ok(None);
     }
     let stdout = answer.text();
     if is_rejected(&stdout, &answer.stderr) {
-        return Ok(Said::Rejected(words(&stdout, &answer.stderr)));
+        return Ok(Some(words(&stdout, &answer.stderr)));
     }
     Err(answer.failed().into())
 }
@@ -113,11 +123,6 @@ fn is_rejected(stdout: &str, stderr: &str) -> bool {
     let denied =
         ["error: 403", "error: 401", "ermission denied", "denied to", "not allowed to push", "Authentication failed"];
     stdout.lines().any(|line| line.starts_with('!')) || denied.iter().any(|words| stderr.contains(words))
-}
-
-/// Whether a reference was locked there, by its gc say: another try may find it free.
-pub(super) fn is_busy(words: &str) -> bool {
-    ["cannot lock ref", "failed to update ref", "atomic transaction failed"].iter().any(|busy| words.contains(busy))
 }
 
 /// The upstream's own words, and git's reason for each reference.

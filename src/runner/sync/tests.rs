@@ -2,7 +2,7 @@
 
 use std::{
     net::TcpListener,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::Instant,
 };
@@ -54,6 +54,14 @@ fn commit(folder: &Path, message: &str) -> String {
     git(folder, &["rev-parse", "HEAD"]).trim().to_owned()
 }
 
+/// A work tree of the upstream's people, where [`Upstream`] serves it from.
+fn work_tree(world: &World) -> PathBuf {
+    let folder = world.dir().join("upstream");
+    std::fs::create_dir(&folder).unwrap();
+    git(&folder, &["init", "-q"]);
+    folder
+}
+
 fn point(world: &World, url: &str) {
     let mut assignment = world.operator.assignment.lock().unwrap();
     assignment.as_mut().unwrap().upstream.as_mut().unwrap().url = url.to_owned();
@@ -63,9 +71,7 @@ fn point(world: &World, url: &str) {
 async fn heads_and_tags_of_the_upstream_are_mirrored_and_followed() {
     let world = World::new(Role::Sync).await;
     let ours = world.head("refs/heads/main");
-    let folder = world.dir().join("upstream");
-    std::fs::create_dir(&folder).unwrap();
-    git(&folder, &["init", "-q"]);
+    let folder = work_tree(&world);
     let first = commit(&folder, "first");
     git(&folder, &["tag", "-a", "v1", "-m", "one"]);
     git(&folder, &["branch", "topic/a"]);
@@ -87,9 +93,7 @@ async fn heads_and_tags_of_the_upstream_are_mirrored_and_followed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_upstream_has_forgotten_is_forgotten_and_its_name_can_become_a_folder() {
     let world = World::new(Role::Sync).await;
-    let folder = world.dir().join("upstream");
-    std::fs::create_dir(&folder).unwrap();
-    git(&folder, &["init", "-q"]);
+    let folder = work_tree(&world);
     commit(&folder, "first");
     git(&folder, &["branch", "topic"]);
     git(&folder, &["tag", "v1"]);
@@ -111,9 +115,7 @@ async fn what_the_upstream_has_forgotten_is_forgotten_and_its_name_can_become_a_
 #[tokio::test(flavor = "multi_thread")]
 async fn a_look_that_took_long_does_not_take_back_what_a_later_one_saw() {
     let world = World::new(Role::Sync).await;
-    let folder = world.dir().join("upstream");
-    std::fs::create_dir(&folder).unwrap();
-    git(&folder, &["init", "-q"]);
+    let folder = work_tree(&world);
     commit(&folder, "first");
     let upstream = Upstream::of(world.dir());
     point(&world, &upstream.url);

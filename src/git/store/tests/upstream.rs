@@ -62,6 +62,15 @@ async fn reviewed(world: &World) -> (CommitId, CommitId) {
     }
 }
 
+/// A phase with one file on top of the mirrored upstream; base and head that its review speaks of.
+async fn judged() -> (World, CommitId, CommitId) {
+    let world = mirrored().await;
+    world.call(claim()).await;
+    work(&world, "ours", "1").await;
+    let (base, head) = reviewed(&world).await;
+    (world, base, head)
+}
+
 fn merge(world: &World, base: &CommitId) -> MergeToBase {
     MergeToBase { upstream: Some(theirs()), expected_base: base.clone(), ..merge_of(world, "uid-1") }
 }
@@ -126,10 +135,7 @@ async fn both_sides_that_moved_are_joined_and_neither_is_overwritten() {
 
 #[tokio::test]
 async fn a_branch_that_a_person_merged_upstream_keeps_the_line_of_the_base() {
-    let world = mirrored().await;
-    world.call(claim()).await;
-    work(&world, "ours", "1").await;
-    let (base, _) = reviewed(&world).await;
+    let (world, base, _) = judged().await;
     let commit = merged(world.call(merge(&world, &base)).await);
     // They merge what was delivered into theirs: their own commit is the first parent.
     let ahead = add(&world, "news", "1");
@@ -168,10 +174,7 @@ async fn an_upstream_that_conflicts_is_merged_by_the_phase() {
 
 #[tokio::test]
 async fn an_upstream_that_moved_since_the_review_is_a_moved_base() {
-    let world = mirrored().await;
-    world.call(claim()).await;
-    work(&world, "ours", "1").await;
-    let (base, _) = reviewed(&world).await;
+    let (world, base, _) = judged().await;
     let operation = merge(&world, &base);
     add(&world, "news", "1");
     let before = world.refs();
@@ -199,10 +202,7 @@ async fn an_upstream_that_was_rewritten_loses_nothing_of_ours() {
 
 #[tokio::test]
 async fn what_is_pushed_first_is_what_the_base_becomes_whenever_the_crash_comes() {
-    let world = mirrored().await;
-    world.call(claim()).await;
-    work(&world, "ours", "1").await;
-    let (base, _) = reviewed(&world).await;
+    let (world, base, _) = judged().await;
     let operation = merge(&world, &base);
     let main = world.head(&branch("main"));
     let commit = prepared(&world, &operation).await;
@@ -237,10 +237,7 @@ async fn only_the_upstreams_copy_is_taken_for_it() {
 
 #[tokio::test]
 async fn what_the_upstream_has_taken_reaches_the_base_as_that_very_commit_whatever_changed_meanwhile() {
-    let world = mirrored().await;
-    world.call(claim()).await;
-    work(&world, "ours", "1").await;
-    let (base, _) = reviewed(&world).await;
+    let (world, base, _) = judged().await;
     let operation = merge(&world, &base);
     let commit = prepared(&world, &operation).await;
     let tag = world.git(&["rev-parse", "refs/phasegate/push/uid-1/tags/phase-1-v1.0.0"]);
@@ -273,10 +270,7 @@ async fn what_the_upstream_has_taken_reaches_the_base_as_that_very_commit_whatev
 
 #[tokio::test]
 async fn nothing_but_the_merge_of_what_was_reviewed_is_taken_as_pushed() {
-    let world = mirrored().await;
-    world.call(claim()).await;
-    work(&world, "ours", "1").await;
-    let (base, head) = reviewed(&world).await;
+    let (world, base, head) = judged().await;
     let operation = merge(&world, &base);
     let other = add(&world, "news", "1");
     let same_tree =
@@ -316,10 +310,7 @@ async fn a_phase_that_brought_the_upstream_in_is_not_taken_back_with_it() {
 
 #[tokio::test]
 async fn the_upstreams_people_cannot_say_that_a_phase_was_taken_back() {
-    let world = mirrored().await;
-    world.call(claim()).await;
-    work(&world, "ours", "1").await;
-    let (base, _) = reviewed(&world).await;
+    let (world, base, _) = judged().await;
     let commit = merged(world.call(merge(&world, &base)).await);
     // Merge ids are public once they are pushed.
     let words = format!("Nothing of note\n\nPhasegate-Rollback: {commit}");

@@ -114,6 +114,15 @@ fn bring(world: &World, commit: &str, tag_name: &str) {
     world.facts.lock().unwrap().push_from = Some(folder.to_owned());
 }
 
+/// The world's task has this commit to push as a branch, for a person to merge.
+fn bring_branch(world: &World, commit: &str, name: &str) {
+    bring(world, commit, "phase-3-v1.0.0");
+    world.assign(|assignment| {
+        let push = assignment.push.as_mut().unwrap();
+        push.references = vec![PushReference { name: name.to_owned(), object: commit.to_owned() }];
+    });
+}
+
 /// A commit on top of another, in the git service.
 fn merge_on(world: &World, base: &str) -> String {
     git(&world.bare(), &["commit-tree", "-p", base, "-m", "merge", &format!("{base}^{{tree}}")]).trim().to_owned()
@@ -223,22 +232,14 @@ async fn what_passed_reaches_the_upstream_unless_that_moved_or_does_not_want_it(
     // As a branch, nothing goes out that was not compared with their main as it is; what they merged by then is out.
     let release = "refs/heads/release/phase-3-v1.0.0";
     let stale = merge_on(&world, &first);
-    bring(&world, &stale, "phase-3-v1.0.0");
-    world.assign(|assignment| {
-        let push = assignment.push.as_mut().unwrap();
-        push.references = vec![PushReference { name: release.to_owned(), object: stale.clone() }];
-    });
+    bring_branch(&world, &stale, release);
     aim(&world, servers.https("app"));
     sync(&world.args, &world.places).await.unwrap();
     let answer = world.operator.delivery().push.unwrap();
     assert_eq!(answer.outcome, PushOutcome::Moved, "{}", answer.message);
     assert_eq!(servers.head("app", release), "");
     let branch = merge_on(&world, &theirs);
-    bring(&world, &branch, "phase-3-v1.0.0");
-    world.assign(|assignment| {
-        let push = assignment.push.as_mut().unwrap();
-        push.references = vec![PushReference { name: release.to_owned(), object: branch.clone() }];
-    });
+    bring_branch(&world, &branch, release);
     aim(&world, servers.https("app"));
     sync(&world.args, &world.places).await.unwrap();
     assert_eq!(world.operator.delivery().push.unwrap().outcome, PushOutcome::Pushed);
